@@ -11,6 +11,7 @@ from peak_observe.backup_recovery.components import ConfigBackup, DataBackup, Na
 from peak_observe.backup_recovery.create.arguments import (
     check_flags,
     check_period,
+    checked_flag,
     checked_patterns,
     checked_tags,
     checked_text,
@@ -147,7 +148,7 @@ class RecoveryManager(BackupReader):
             self._append_only,
             checked_text("description", description),
             checked_tags(tags),
-            incremental,
+            checked_flag("incremental", incremental),
             Promise(self._repository.name, self._max_age, self._named.kinds(), self._named.sources()),
             left_out(self._named.kinds(), wanted, asked=[DATA] if include_data else []),
             progress,
@@ -269,7 +270,7 @@ class RecoveryManager(BackupReader):
             moved=dict(moved or {}),
             paths=checked_patterns("paths", paths),
             allow_partial=allow_partial,
-            numeric_owner=numeric_owner,
+            numeric_owner=checked_flag("numeric_owner", numeric_owner),
             state_file=None if state_file is None else Path(checked_path(state_file)),
         )
         noting = verification.noting_corruption(self._repository)

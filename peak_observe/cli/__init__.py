@@ -8,7 +8,7 @@ import typer
 
 from peak_observe._version import __version__
 from peak_observe.cli import backup, demo, exporter, health, monitoring, shared, trading
-from peak_observe.cli.options import ConfigRenamed
+from peak_observe.cli.options import ConfigRenamed, PathsChecked
 from peak_observe.cli.usage_errors import PlainGroup
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(cls=ConfigRenamed)(health.health)
-app.command()(exporter.exporter)
+app.command(cls=PathsChecked)(exporter.exporter)
 app.command()(demo.demo)
 app.add_typer(backup.app, name="backup")
 app.add_typer(trading.app, name="trading")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -12,11 +11,15 @@ from typer.core import TyperCommand
 
 from peak_observe.errors import UsageError
 from peak_observe.support import toml
+from peak_observe.support.shown import shown
 
 DEFAULT_FILE = Path("peak-observe.toml")
 DEFAULT_REPOSITORY = Path("backups")
 LATEST = "latest"
-PATHS = ("--config.file", "--repository", "--config", "--data", "--to", "--temp-dir", "--state-file", "--identity")
+PATHS = (
+    *("--config.file", "--web.config.file", "--report"),
+    *("--repository", "--config", "--data", "--to", "--temp-dir", "--state-file", "--identity"),
+)
 """Options that name a file or folder."""
 
 ConfigFile = Annotated[
@@ -84,18 +87,36 @@ def found_file(table: str) -> Path | None:
 
 
 class PathsChecked(TyperCommand):
-    """A command that takes no empty text for a path: an unset variable would mean the working directory."""
+    """A command whose paths may begin with `~`, and are no empty texts, as an unset variable leaves them."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments.
+        """Parse the arguments; behind `--` there are no options.
 
         Raises:
-            UsageError: A path is empty.
+            UsageError: A path is empty, or begins with the home folder of a user whom nobody knows.
         """
-        for arg, following in pairwise([*args, "--"]):
-            if (arg in PATHS and following == "") or (arg[-1:] == "=" and arg[:-1] in PATHS):
-                raise UsageError(f"{arg.rstrip('=')}: it has to be a path, not ''")
+        end = args.index("--") if "--" in args else len(args)
+        for number, arg in enumerate(args[:end]):
+            option, equals, value = arg.partition("=")
+            if option in PATHS and equals:
+                args[number] = f"{option}={expanded(option, value)}"
+            elif number and args[number - 1] in PATHS:
+                args[number] = expanded(args[number - 1], arg)
         return super().parse_args(ctx, args)
+
+
+def expanded(option: str, path: str) -> str:
+    """Return a path with the home folder for a `~`, which no shell sees behind an equals sign or in a service's file.
+
+    Raises:
+        UsageError: It is empty, which would mean the working directory, or there is no such user.
+    """
+    if not path:
+        raise UsageError(f"{option}: it has to be a path, not ''")
+    found = os.path.expanduser(path)  # noqa: PTH111 - a slash at the end stays
+    if path.startswith("~") and found == path:
+        raise UsageError(f"{option}: {shown(path)} begins with the home folder of a user that this host does not know")
+    return found
 
 
 class RenamedOptions(PathsChecked):

@@ -86,7 +86,7 @@ def _ours(path: Path, source: str, name: str, table: dict[str, Any]) -> Source:
 
 def _files(path: Path, source: str, name: str, table: dict[str, Any]) -> Source:
     folder = glob.escape(str(path.absolute().parent))
-    patterns = [str(Path(folder) / pattern) for pattern in _texts(table["glob"])]
+    patterns = [str(Path(folder) / os.path.expanduser(pattern)) for pattern in _texts(table["glob"])]  # noqa: PTH111 - no path
     minimum = table.get("min_bytes", 1)
     return Files(source, name, patterns=patterns, min_bytes=minimum, max_age=table.get("max_age"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -135,8 +136,16 @@ def check(
 
 
 def resolved(path: Path, value: str) -> Path:
-    """Return a path that stands in a file, which is relative to the file's folder."""
-    return path.absolute().parent / value
+    """Return a path that stands in a file: relative to the file's folder, or to the home folder behind a `~`.
+
+    Raises:
+        ConfigError: It begins with the home folder of a user that this host does not know.
+    """
+    found = os.path.expanduser(value)  # noqa: PTH111 - whose error names neither file nor mend
+    if value.startswith("~") and found == value:
+        problem = f"this host knows no home folder for {shown(value)}; a file of that name is {shown(f'./{value}')}"
+        raise ConfigError(str(path), "", problem)
+    return path.absolute().parent / found
 
 
 def near(word: object, known: Iterable[str]) -> str:

@@ -169,6 +169,8 @@ WRONG = {
     "include_config": lambda manager, _: manager.create_backup(None),
     "include_state": lambda manager, _: manager.create_backup(include_state="no"),
     "include_data": lambda manager, _: manager.create_backup(include_data="no"),
+    "incremental": lambda manager, _: manager.create_backup(incremental="no"),
+    "numeric_owner": lambda manager, backup_id: manager.restore(backup_id, numeric_owner="no"),
     "dry_run": lambda manager, backup_id: manager.restore(backup_id, dry_run=None),
     "config": lambda manager, backup_id: manager.restore(backup_id, config="no"),
     "paths": lambda manager, backup_id: manager.restore(backup_id, paths=[1]),

@@ -254,6 +254,19 @@ def test_a_tilde_is_the_home_folder(made, monkeypatch: pytest.MonkeyPatch) -> No
     assert (made.folder / "home" / "s.json").exists()
 
 
+def test_a_tilde_is_the_home_folder_in_all_paths(made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In options and in the file, as a service has them: no folder is called `~` for it."""
+    monkeypatch.setenv("HOME", f"{made.folder}/home")
+    made.write("home/data/trades.csv", "1\n")
+    made.write("home/tilde.toml", '[backup]\nrepository = "~/kept"\ndata = ["~/data"]\n')
+    assert made.run("create", "--config.file", "~/tilde.toml").code == 0
+    assert made.run("verify", "latest", "--repository=~/kept").code == 0
+    made.write("home/data/trades.csv", "2\n")
+    assert made.run("restore", "latest", "--yes", "--config.file=~/tilde.toml").code == 0
+    assert made.read("home/data/trades.csv") == "1\n"
+    assert not (made.folder / "~").exists()
+
+
 def test_a_file_goes_to_the_whole_path_that_is_written(made) -> None:
     """A slash at its end would make it a folder; a line break is a letter like others."""
     made.run("create", "--config", "config/bot.toml", "--repository", "backups")

@@ -96,6 +96,15 @@ def test_paths_begin_at_the_files_folder(tmp_path: Path, monkeypatch: pytest.Mon
     assert toml.resolved(Path("conf/bot.toml"), "/data") == Path("/data")
 
 
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of that name is nobody's; who means one writes where it is."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert toml.resolved(Path("conf/bot.toml"), "~/backups") == tmp_path / "backups"
+    assert toml.resolved(tmp_path / "bot.toml", "./~/backups") == tmp_path / "~" / "backups"
+    with pytest.raises(ConfigError, match="'~nobody-here/x'; a file of that name is './~nobody-here/x'$"):
+        toml.resolved(tmp_path / "bot.toml", "~nobody-here/x")
+
+
 def test_tables_by_their_names(tmp_path: Path) -> None:
     """Those below one, which need not be there."""
     file = tmp_path / "x.toml"

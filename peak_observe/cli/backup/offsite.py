@@ -17,7 +17,7 @@ from peak_observe.cli.backup.manager import note, settings
 from peak_observe.cli.backup.prune import selection_facts, show_selection
 from peak_observe.cli.backup.push import Endpoint, Region, Url, store_of
 from peak_observe.cli.backup.session import INCOMPLETE, guarded, progress
-from peak_observe.cli.backup.targets import places
+from peak_observe.cli.backup.targets import moved_paths
 from peak_observe.cli.backup.verify import tell_reports
 from peak_observe.cli.options import (
     LATEST,
@@ -243,7 +243,7 @@ def restore_(
     quiet: Quiet = False,
 ) -> None:
     """Restore a backup from the store alone, all or none."""
-    to, moved, _ = places(to, map_, state_file)
+    moved = moved_paths(to, map_, state_file)
     found = settings(file, repository=repository, config=config_paths, data=data)
     store = store_of(found, url=url, endpoint=endpoint, region=region)
     beside = to.absolute() if to else store.repository

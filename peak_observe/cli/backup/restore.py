@@ -21,7 +21,7 @@ from peak_observe.cli.backup.create import chosen
 from peak_observe.cli.backup.hooks import around
 from peak_observe.cli.backup.manager import identified, latest_to_restore, note, notes, opened, settings
 from peak_observe.cli.backup.session import INCOMPLETE, progress
-from peak_observe.cli.backup.targets import places
+from peak_observe.cli.backup.targets import moved_paths
 from peak_observe.cli.options import (
     LATEST,
     AsJson,
@@ -102,7 +102,7 @@ def restore(
     Every byte is verified first. Only paths named now (by the file, --app, --config, --data or --map) are written,
     unless --to says where. Files that are not in the backup stay.
     """
-    to, moved, state_file = places(to, map_, state_file)
+    moved = moved_paths(to, map_, state_file)
     found_settings = settings(file, repository=repository, app=app, config=config, data=data)
     manager = opened(found_settings, reads=dry_run)
     also = [STATE] if state_file else []
@@ -170,7 +170,7 @@ def recover(
     All files are those of the backup then, or as they were before. Where the repository was full or read-only, say
     with the options of the restore which files that was.
     """
-    to, moved, _ = places(to, map_, None)
+    moved = moved_paths(to, map_, None)
     manager = opened(settings(file, repository=repository, app=app, config=config, data=data))
     looked = manager.recover(restore_to=to, moved=moved)
     beside = f", nor beside {', '.join(looked)}" if looked else ""
