@@ -101,7 +101,7 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HOME", str(tmp_path))
     assert toml.resolved(Path("conf/bot.toml"), "~/backups") == tmp_path / "backups"
     assert toml.resolved(tmp_path / "bot.toml", "./~/backups") == tmp_path / "~" / "backups"
-    with pytest.raises(ConfigError, match="'~nobody-here/x'; a file of that name is './~nobody-here/x'$"):
+    with pytest.raises(ConfigError, match=r"'~nobody-here/x'; a file of that name is './~nobody-here/x'$"):
         toml.resolved(tmp_path / "bot.toml", "~nobody-here/x")
 
 
