@@ -203,7 +203,7 @@ class BackupRun:
                 exclude=request.exclude,
                 append_only=request.append_only,
                 skip=[(own.st_dev, own.st_ino)],
-                doubted=bool(repository.ledger.load().corrupt or repository.unreadable()),
+                doubted=self._doubts({files.backup_id for items in earlier.values() for files in items}),
                 tell=request.tell,
                 reasons=request.dumps.failed if request.dumps else {},
                 elsewhere=request.dumps.written if request.dumps else {},
@@ -223,6 +223,11 @@ class BackupRun:
             with suppress(OSError):
                 manifest.close()
         return writer
+
+    def _doubts(self, used: set[str]) -> bool:
+        """Return whether these backups may share files with one that is, or was, corrupt or cannot be read."""
+        known = self._repository.ledger.load()
+        return bool(known.corrupt or used & {*known.doubted} or self._repository.unreadable())
 
     def _head(self) -> Manifest:
         roots = [root for roots in self._request.roots.values() for root in roots]
@@ -244,8 +249,7 @@ class BackupRun:
     def _usable(self) -> list[BackupMetadata]:
         """Return the backups whose files can be relied on, the newest first."""
         corrupt = self._repository.ledger.read().corrupt
-        found = [item for item in self._repository.backups() if item.manifest and item.backup_id not in corrupt]
-        return found[::-1]
+        return [item for item in self._repository.backups()[::-1] if item.manifest and item.backup_id not in corrupt]
 
     def _earlier(self, usable: Sequence[BackupMetadata]) -> dict[tuple[str, str], list[EarlierFiles]]:
         """Return for each named path the newest backup that holds it, and the newest good one."""
@@ -276,10 +280,9 @@ class BackupRun:
                 digest = ManifestFile(path).check(self.backup.backup_id, self.backup.base)
         except ValueError as error:
             raise BackupError(f"no backup was made: its manifest could not be read back: {error}") from error
-        status = BackupStatus.PARTIAL if writer.problems else BackupStatus.SUCCESS
         self.backup = replace(
             self.backup,
-            status=status,
+            status=BackupStatus.PARTIAL if writer.problems else BackupStatus.SUCCESS,
             files_count=writer.files,
             size_bytes=writer.size_bytes,
             parts=writer.parts,

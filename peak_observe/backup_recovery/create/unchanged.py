@@ -116,7 +116,7 @@ class UnchangedFiles:
         self, earlier: EarlierFiles, entries: list[Entry | None], found: list[Found], stored: list[str]
     ) -> Known:
         """Return what one backup tells of the same names: most files are linked once more, with the same entry."""
-        devices = {item.status.st_dev: item for item in found}.values()
+        devices = {item.status.st_dev: item for item in found if item.type == FILE}.values()
         if self._incremental or self._doubted or any(map(self._is_in_memory, devices)):
             again: list[Entry | None] = [None] * len(found)
         else:

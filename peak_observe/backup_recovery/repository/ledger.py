@@ -6,6 +6,7 @@ It is kept on the disk, so that a metric does not forget with the process, and a
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -106,6 +107,7 @@ class Account(msgspec.Struct, frozen=True):
         running_since: When the one under way was begun.
         last_verified: When all bytes of a backup were last found to be right.
         corrupt: Backups with files that are not what they were, and how many.
+        doubted: Backups that may share such a file with one that is gone; of those that are verified nobody doubts.
         stored_bytes: What all backups take on the disk, a file that several share counted once; None if not known.
         sequence: The number of the newest backup.
         cleared: Staging folders of runs that are counted, which a crash or a second Ctrl-C may have left.
@@ -122,6 +124,7 @@ class Account(msgspec.Struct, frozen=True):
     running_since: float = 0.0
     last_verified: float = 0.0
     corrupt: dict[str, int] = {}
+    doubted: list[str] = []
     stored_bytes: int | None = None
     sequence: int = 0
     cleared: list[str] = []
@@ -183,12 +186,23 @@ class Account(msgspec.Struct, frozen=True):
         stored = self.stored_bytes
         for size in freed.values():
             stored = None if size is None or stored is None else max(0, stored - size)
-        return msgspec.structs.replace(self.without_corrupt(freed), stored_bytes=stored)
+        return msgspec.structs.replace(self, stored_bytes=stored)
 
     def without_corrupt(self, backup_ids: Collection[str]) -> Account:
         """Return the account without what was wrong with some backups."""
         corrupt = {name: count for name, count in self.corrupt.items() if name not in backup_ids}
         return msgspec.structs.replace(self, corrupt=corrupt)
+
+    def whole(self, backup_ids: Collection[str]) -> Account:
+        """Return the account after all bytes of some backups were found to be right."""
+        doubted = [name for name in self.doubted if name not in backup_ids]
+        return msgspec.structs.replace(self.without_corrupt(backup_ids), doubted=doubted)
+
+    def present(self, names: Collection[str]) -> Account:
+        """Return the account of a repository that holds these names: what is left may share files with what is gone."""
+        gone = [name for name in self.corrupt if name not in names]
+        doubted = sorted({*self.doubted, *(names if gone else ())} & {*names})
+        return msgspec.structs.replace(self.without_corrupt(gone), doubted=doubted)
 
 
 _DECODER = msgspec.json.Decoder(Account)
@@ -243,9 +257,12 @@ class Ledger:
             return Account()
 
     def _of_present(self, account: Account) -> Account:
-        """Return an account without what was wrong with backups that are not in the repository any more."""
-        gone = [name for name in account.corrupt if is_gone(self._path.parent.parent / name)]
-        return account.without_corrupt(gone) if gone else account
+        """Return an account that tells of no backups which are not in the repository any more."""
+        repository = self._path.parent.parent
+        if any(is_gone(repository / name) for name in (*account.corrupt, *account.doubted)):
+            with suppress(OSError):
+                return account.present([name for name in os.listdir(repository) if not name.startswith(".")])
+        return account
 
     def account(self) -> Account:
         """Return the account with what could not be written into it yet, each run and restore once."""
@@ -296,7 +313,7 @@ class Ledger:
             with self._notes.bringing() as notes:
                 # Read anew: two changes by others within one tick of the clock may look like none.
                 before = self._decoded()
-                after = change(self._of_present(before).settled(*notes))
+                after = self._of_present(change(self._of_present(before).settled(*notes)))
                 if after != before or not self._path.exists():
                     self._write(after)
             self._notes.prepare()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.repository.choice import corrupt_of, lost
@@ -115,6 +116,9 @@ def prune(repository: Repository, policy: RetentionPolicy, is_whole: Callable[[s
         selection = _select(repository, policy, corrupt)
     selection = _with_possible_bases(repository, selection)
     _remove(repository, [backup.backup_id for backup in selection.remove])
+    if whole:
+        with suppress(OSError):  # then the next backup reads them once more
+            repository.ledger.update(lambda known: known.whole(whole))
     return selection
 
 

@@ -212,7 +212,7 @@ def _note(repository: Repository, report: VerifyReport, now: float) -> None:
         there = {name: count for name, count in found.items() if not is_gone(repository.folder(name))}
         if not report.ok:
             return replace(known, corrupt={**known.corrupt, **there})
-        return replace(known.without_corrupt([report.backup_id]), last_verified=now) if there else known
+        return replace(known.whole([report.backup_id]), last_verified=now) if there else known
 
     with suppress(OSError):  # a repository that cannot be written can still be read
         repository.ledger.update(noted)

@@ -32,6 +32,22 @@ def test_a_change_through_mmap_is_in_the_next_backup(memory: Path, tmp_path: Pat
     assert stored.read_bytes()[:3] == b"bca"
 
 
+@pytest.mark.parametrize("target", ["/", "nothing", "a"])
+def test_a_link_does_not_tell_where_files_are(memory: Path, tmp_path: Path, trusting: None, target: str) -> None:
+    """It may lead to a disk, and stand behind the files in memory."""
+    book = memory / "book"
+    book.write_bytes(b"a" * 8192)
+    (memory / "z").symlink_to(target)
+    manager = RecoveryManager(tmp_path / "backups")
+    manager.data_backup.add_data_path(memory)
+    with book.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[0] = ord("b")
+        manager.create_backup()
+        mapped[1] = ord("c")
+        backup_id = manager.create_backup()
+    assert (tmp_path / "backups" / backup_id / "data" / memory.name / "book").read_bytes()[:3] == b"bca"
+
+
 def test_what_did_not_change_takes_no_room(memory: Path, tmp_path: Path, trusting: None) -> None:
     """It is read, and linked all the same."""
     (memory / "book").write_bytes(b"a" * 8192)

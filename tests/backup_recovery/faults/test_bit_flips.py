@@ -210,6 +210,33 @@ def test_what_is_based_on_a_corrupt_backup_is_not_the_last_good_one(new_world: C
     assert good in [item.backup_id for item in world.manager().list_backups()]
 
 
+REMOVED: dict[str, Callable[[World, str], object]] = {
+    "by hand": lambda world, name: shutil.rmtree(world.repo / name),
+    "by its name": lambda world, name: world.manager().delete_backup(name),
+    "by prune": lambda world, name: world.manager().cleanup_old_backups(keep_count=1),
+}
+
+
+@pytest.mark.parametrize("remove", REMOVED.values(), ids=REMOVED)
+def test_the_backup_after_a_corrupt_one_that_is_gone_shares_nothing_that_is_damaged(
+    new_world: Callable[[], World], remove: Callable[[World, str], object]
+) -> None:
+    """What was known of it may be true of those that linked to the same files, until they are read."""
+    world = new_world()
+    let_times_pass()
+    oldest = world.backup()
+    newest = world.backup()
+    stored = world.repo / newest / "data" / "data" / "same.txt"
+    stored.chmod(0o644)
+    stored.write_text("Always the same\n")
+    assert not world.manager().verify_backup(newest).ok
+    remove(world, newest)
+    after = world.backup()
+    assert world.manager().verify_backup(after).ok
+    assert world.manager().get_backup(after).good
+    assert not (world.repo / oldest).exists() or not world.manager().verify_backup(oldest).ok
+
+
 def test_the_backup_after_a_corrupt_one_shares_nothing_that_is_damaged(new_world: Callable[[], World]) -> None:
     """Two backups link to one damaged file, of one it is known: the next one reads the source again."""
     world = new_world()
