@@ -75,6 +75,20 @@ def test_a_backup_whose_base_has_no_record_is_listed_as_corrupt(away) -> None:
     assert (done.code, f"{name} in the store is passed over" in done.err) == (0, True)
 
 
+def test_what_verify_has_found_damaged_is_listed_as_corrupt(away) -> None:
+    """Until it is whole again."""
+    away.run("create", "--push")
+    victim = next(path for path in (away.folder / "store" / "objects").rglob("*") if path.is_file())
+    before = victim.read_bytes()
+    victim.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    for code, state in ((4, "corrupt"), (0, "success")):
+        assert away.run("offsite", "verify", "--identity", "identity.txt").code == code
+        (item,) = away.run("offsite", "list", "--json").json["backups"]
+        assert item["corrupt"] is (code == 4)
+        assert state in away.run("offsite", "list").out
+        victim.write_bytes(before)
+
+
 def test_latest_holds_what_is_wanted(away) -> None:
     """A newer backup of the configuration alone is passed over, and named."""
     wanted = away.run("create", "--push", "--json").json["backup_id"]

@@ -106,6 +106,13 @@ class Status(msgspec.Struct, frozen=True):
         return found
 
 
+def known_damage(folder: Path) -> set[tuple[str, str]]:
+    """Return host and name of each backup of which it is known, in the folder of a status, that it is damaged."""
+    status = StatusFile(folder).read()
+    names = [name.rpartition("/") for name in (status.damaged if status else ())]
+    return {(above.rpartition("/")[2], backup_id) for above, _, backup_id in names}
+
+
 _DECODER = msgspec.json.Decoder(Status)
 
 

@@ -102,8 +102,11 @@ class CutOff:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, KeyboardInterrupt) and self._transaction.unsettled and not self._transaction.done:
-            work = self._transaction
+        work = self._transaction
+        if isinstance(error, KeyboardInterrupt) and work.unsettled:
+            if work.done:
+                _log.warning("all files are restored; old ones still lie beside them: `%s` removes those", work.command)
+                return
             place = work.path.parent
             repository = "" if work.bound else str(place.parent if place.name == OWN else place)
             raise RestoreCutOff(repository, str(work.path), work.command, untouched=work.untouched) from error

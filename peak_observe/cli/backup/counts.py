@@ -10,8 +10,8 @@ from peak_observe.backup_recovery.repository.manifest import label_of
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.cli.backup import config
 from peak_observe.cli.backup.config import Settings
-from peak_observe.cli.backup.manager import opened
-from peak_observe.cli.options import DEFAULT_REPOSITORY, found_file
+from peak_observe.cli.backup.manager import opened, repository_of
+from peak_observe.cli.options import found_file
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.errors import ConfigError, LoadError, RepositoryLockedError, UsageError
 
@@ -86,5 +86,5 @@ def _count(found: Settings, error: BaseException) -> None:
 def _repository(found: Settings) -> Repository:
     if found.app is not None:
         return opened(found)._repository  # noqa: SLF001 - what a manager does by itself is counted by itself
-    folder = found.repository or DEFAULT_REPOSITORY
-    return Repository(folder, label_of(found.name, folder), SYSTEM_CLOCK)
+    folder, name = repository_of(found)
+    return Repository(folder, label_of(name, folder), SYSTEM_CLOCK)

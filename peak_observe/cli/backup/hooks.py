@@ -13,8 +13,7 @@ from peak_observe.backup_recovery.repository.locking import locked_if_writable
 from peak_observe.backup_recovery.repository.permissions import FOLDER_MODE
 from peak_observe.backup_recovery.repository.repository import OWN, Repository
 from peak_observe.backup_recovery.restore.interrupts import Interrupts
-from peak_observe.cli.backup.manager import note
-from peak_observe.cli.options import DEFAULT_REPOSITORY
+from peak_observe.cli.backup.manager import note, repository_of
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.errors import BackupError
 
@@ -59,9 +58,9 @@ def _turn(found: Settings, doing: str) -> Iterator[None]:
     Raises:
         RepositoryLockedError: Somebody else works in the repository.
     """
-    folder = found.repository or DEFAULT_REPOSITORY
-    home = Repository(folder, "", SYSTEM_CLOCK).home
-    if home is None or not (found.before or found.after):
+    hooked = found.before or found.after
+    home = Repository(repository_of(found)[0], "", SYSTEM_CLOCK).home if hooked else None
+    if home is None:
         yield
         return
     own = home / OWN if (home / OWN).is_dir() else None

@@ -44,7 +44,8 @@ def list_(
     elif backups or unreadable:
         render.printed(render.listed(backups, unreadable, corrupt))
     else:
-        render.printed(f"no backups in {printable(str(manager.backup_root))}")
+        which = "no backups of that tag or type" if tag or type_ else "no backups"
+        render.printed(f"{which} in {printable(str(manager.backup_root))}")
 
 
 def show(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,6 +13,7 @@ from peak_observe.backup_recovery.repository.choice import newest_holding, resto
 from peak_observe.backup_recovery.repository.manifest import decode_name, source_of
 from peak_observe.backup_recovery.repository.metadata import KINDS, STATE, BackupStatus, telling
 from peak_observe.backup_recovery.restore.crash_recovery import UnendedError
+from peak_observe.backup_recovery.restore.layout import DUMPS
 from peak_observe.cli.backup import config
 from peak_observe.cli.backup.config import Settings
 from peak_observe.cli.options import DEFAULT_REPOSITORY, LATEST, found_file
@@ -21,7 +23,6 @@ from peak_observe.support.redact import printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
-    from pathlib import Path
 
     from peak_observe.backup_recovery import BackupMetadata
     from peak_observe.backup_recovery.repository.choice import Choice
@@ -64,6 +65,44 @@ class _CommandsManager(RecoveryManager):
             self.unended = str(error)
 
 
+def repository_of(found: Settings) -> tuple[Path, str | None]:
+    """Return the folder with the backups that is meant, and the label of its metrics; None for the folder's name.
+
+    Raises:
+        UsageError: An option contradicts the manager of a module.
+        LoadError: The module cannot be imported or has no manager.
+    """
+    if found.app is None:
+        return found.repository or DEFAULT_REPOSITORY, found.name
+    manager = _of_app(found.app, found)
+    return manager.backup_root, manager._repository.name  # noqa: SLF001 - what a command does, it does as the manager
+
+
+def fetched(found: Settings, folder: Path) -> RecoveryManager:
+    """Return a manager of backups that were fetched into a folder, by which all is named as by the one that is meant.
+
+    Raises:
+        UsageError: An option makes no sense.
+    """
+    theirs = None
+    if found.app is not None:
+        try:
+            theirs = _of_app(found.app, found)
+        except LoadError as error:  # as on a new host, where its program is not yet
+            note(f"nothing is named by it: {error}")
+    manager = _manager(found._replace(repository=folder), new=False)
+    dumps = manager.data_backup.dumps
+    if theirs is None:
+        dumps.folder = Path(f"{(found.repository or DEFAULT_REPOSITORY).absolute()}{DUMPS}")
+    else:
+        manager.config_backup.paths.named.extend(theirs.config_backup.paths.named)
+        manager.data_backup.paths.named.extend(theirs.data_backup.paths.named)
+        manager.state_snapshot = theirs.state_snapshot
+        dumps.folder = theirs.data_backup.dumps.folder
+    _name(manager, found)
+    return manager
+
+
 def opened(found: Settings, *, new: bool = False, reads: bool = False) -> RecoveryManager:
     """Return the manager that is meant.
 
@@ -78,20 +117,29 @@ def opened(found: Settings, *, new: bool = False, reads: bool = False) -> Recove
         BackupError: The folder cannot be made.
     """
     manager = _manager(found, new=new) if found.app is None else _of_app(found.app, found)
+    _name(manager, found)
+    if reads and isinstance(manager, _CommandsManager) and manager.unended:
+        note(manager.unended)
+    return manager
+
+
+def _name(manager: RecoveryManager, found: Settings) -> None:
+    """Name for a manager what the settings name.
+
+    Raises:
+        UsageError: That makes no sense.
+    """
     for part, paths in ((manager.config_backup, found.config), (manager.data_backup, found.data)):
         for path in paths:
             try:
                 part.paths.add(path, written=found.written.get(path))
             except ValueError as error:
                 raise UsageError(str(error)) from None
-    if reads and isinstance(manager, _CommandsManager) and manager.unended:
-        note(manager.unended)
     for name, command in found.commands.items():
         try:
             manager.data_backup.add_command(name, command.command, timeout=command.timeout, shell=command.shell)
         except ValueError as error:
             raise UsageError(str(error)) from None
-    return manager
 
 
 def _manager(found: Settings, *, new: bool) -> RecoveryManager:
@@ -189,10 +237,9 @@ def latest_to_restore(
     good = restorable(backups, manager.unrestorable_backups(), fits, allow_partial=allow_partial)
     if not good:
         raise BackupNotFoundError(LATEST, why_none(backups, manager.unreadable_backups(), where))
-    mine = [backup for backup in good if _holds_named(manager, backup, moved)] or good
-    named = {*(manager.named_parts() or mine[0].parts_named_for()), *also}
+    named = {*(manager.named_parts() or good[0].parts_named_for()), *also}
     olds = list(map(source_of, moved))
-    choice = newest_holding(mine, only=only, named=named, places=lambda of: {*manager.named_sources(*of), *olds})
+    choice = newest_holding(good, only=only, named=named, places=lambda of: {*manager.named_sources(*of), *olds})
     if choice is None:
         parts = " and ".join(part for part in KINDS if part in only)
         raise BackupNotFoundError(LATEST, f"no good one in {where} holds {parts}")
@@ -200,7 +247,7 @@ def latest_to_restore(
     partial = next((item for item in backups if item.status is BackupStatus.PARTIAL), None)
     if allow_partial and partial and partial.order > choice.backup.order:
         note(f"{partial.backup_id} is newer and partial: its name in the place of `latest` restores that one")
-    notes(_shortcomings(choice, mine))
+    notes(_shortcomings(choice, good))
     return choice.backup.backup_id
 
 

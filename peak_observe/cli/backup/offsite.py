@@ -11,9 +11,11 @@ from rich.table import Table
 from peak_observe.backup_recovery.offsite.choice import without_base
 from peak_observe.backup_recovery.offsite.encryption import write_identity
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE
+from peak_observe.backup_recovery.repository.offsite_status import known_damage
+from peak_observe.backup_recovery.repository.repository import OWN
 from peak_observe.cli.backup import config, render, restore
 from peak_observe.cli.backup.create import chosen, seconds
-from peak_observe.cli.backup.manager import note, settings
+from peak_observe.cli.backup.manager import note, repository_of, settings
 from peak_observe.cli.backup.prune import selection_facts, show_selection
 from peak_observe.cli.backup.push import Endpoint, Region, Url, store_of
 from peak_observe.cli.backup.session import INCOMPLETE, guarded, progress
@@ -73,7 +75,8 @@ def init(
 
     Only the public keys of [backup.offsite] are needed for a new one.
     """
-    store = store_of(settings(file, repository=repository))
+    found = settings(file, repository=repository)
+    store = store_of(found, repository=repository_of(found)[0])
     number = store.init(identity=identity)
     if not quiet:
         render.printed(f"store {number} is ready; this host's key to it is {store.key_file}")
@@ -93,7 +96,7 @@ def list_(
     """List the backups of all hosts in the store."""
     store = store_of(settings(file, repository=repository), url=url, endpoint=endpoint, region=region)
     good, bad = store.backups(identity=identity)
-    lost = without_base(good)
+    lost = without_base(good) | (set() if url else known_damage(store.repository / OWN))
     if as_json:
         facts = [
             {"host": host, "sent_bytes": sent, **found.to_dict(), "corrupt": (host, found.backup_id) in lost}
@@ -268,20 +271,21 @@ def restore_(
             progress=tell,
         ) as (root, name),
     ):
-        pass_on = {"only": only, "path": path, "to": to, "map_": map_, "state_file": state_file}
-        restore.restore(
+        restore.restored(
             name,
-            file=file,
-            repository=root,
-            config=config_paths,
-            data=data,
+            found,
+            folder=root,
+            only=only,
+            path=path,
+            to=to,
+            moved=moved,
+            state_file=state_file,
             allow_partial=allow_partial,
             numeric_owner=numeric_owner,
             dry_run=dry_run,
             yes=yes,
             as_json=as_json,
             quiet=quiet,
-            **pass_on,  # type: ignore[arg-type] # options of several types
         )
 
 

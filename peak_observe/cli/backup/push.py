@@ -10,10 +10,10 @@ import typer
 from peak_observe.backup_recovery.offsite.offsite import OffsiteStore
 from peak_observe.backup_recovery.offsite.settings import OffsiteSettings
 from peak_observe.cli.backup import render
-from peak_observe.cli.backup.manager import settings
+from peak_observe.cli.backup.manager import identified, opened, repository_of, settings
 from peak_observe.cli.backup.session import progress
-from peak_observe.cli.options import DEFAULT_REPOSITORY, LATEST, AsJson, ConfigFile, Quiet, Repository
-from peak_observe.errors import UsageError
+from peak_observe.cli.options import DEFAULT_REPOSITORY, LATEST, AsJson, ConfigFile, Quiet, Repository, Which
+from peak_observe.errors import LoadError, UsageError
 from peak_observe.resilience.health import formatting
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Region = Annotated[str | None, typer.Option(metavar="NAME", help="Region of the 
 
 
 def push(
-    backup: Annotated[str, typer.Argument(metavar="BACKUP", help="Its name, or 'latest' (good one).")] = LATEST,
+    backup: Which = LATEST,
     *,
     file: ConfigFile = None,
     repository: Repository = None,
@@ -43,10 +43,9 @@ def push(
     Content that is there already is not sent again.
     """
     found = settings(file, repository=repository)
-    folder = found.repository or DEFAULT_REPOSITORY
-    if not folder.is_dir():
-        raise UsageError(f"there is no repository {folder}: --repository or --config.file names another")
-    report = pushed(found, None if backup == LATEST else backup, repository=folder, quiet=quiet)
+    manager = opened(found, reads=True)
+    name = None if backup == LATEST else identified(manager, backup)
+    report = pushed(found, name, repository=manager.backup_root, quiet=quiet)
     if as_json:
         render.as_json(report._asdict())
     elif not quiet:
@@ -70,8 +69,16 @@ def store_of(
     if offsite is None:
         raise UsageError(WHERE)
     facts = {key: value for key, value in (("endpoint", endpoint), ("region", region)) if value is not None}
-    where = repository or found.repository or DEFAULT_REPOSITORY
-    return OffsiteStore(offsite.url, repository=where, name=found.name, **offsite.options() | facts)
+    where, name = _place(found)
+    return OffsiteStore(offsite.url, repository=repository or where, name=name, **offsite.options() | facts)
+
+
+def _place(found: Settings) -> tuple[Path, str | None]:
+    """Return the folder with the backups and the label; on a new host, where no module tells, the usual ones."""
+    try:
+        return repository_of(found)
+    except LoadError:
+        return DEFAULT_REPOSITORY, None
 
 
 def pushed(found: Settings, backup: str | None, *, repository: Path, quiet: bool) -> PushReport:

@@ -17,9 +17,10 @@ from peak_observe.backup_recovery.repository.manifest import STATE_FILE
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE
 from peak_observe.backup_recovery.state.snapshot import encode
 from peak_observe.cli.backup import render
+from peak_observe.cli.backup.config import Settings
 from peak_observe.cli.backup.create import chosen
 from peak_observe.cli.backup.hooks import around
-from peak_observe.cli.backup.manager import identified, latest_to_restore, note, notes, opened, settings
+from peak_observe.cli.backup.manager import fetched, identified, latest_to_restore, note, notes, opened, settings
 from peak_observe.cli.backup.session import INCOMPLETE, progress
 from peak_observe.cli.backup.targets import moved_paths
 from peak_observe.cli.options import (
@@ -102,9 +103,59 @@ def restore(
     Every byte is verified first. Only paths named now (by the file, --app, --config, --data or --map) are written,
     unless --to says where. Files that are not in the backup stay.
     """
-    moved = moved_paths(to, map_, state_file)
-    found_settings = settings(file, repository=repository, app=app, config=config, data=data)
-    manager = opened(found_settings, reads=dry_run)
+    restored(
+        backup,
+        settings(file, repository=repository, app=app, config=config, data=data),
+        only=only,
+        path=path,
+        to=to,
+        moved=moved_paths(to, map_, state_file),
+        state_file=state_file,
+        allow_partial=allow_partial,
+        numeric_owner=numeric_owner,
+        dry_run=dry_run,
+        yes=yes,
+        as_json=as_json,
+        quiet=quiet,
+    )
+
+
+def restored(
+    backup: str,
+    given: Settings,
+    *,
+    folder: Path | None = None,
+    only: list[str] | None,
+    path: list[str] | None,
+    to: Path | None,
+    moved: dict[str, str],
+    state_file: Path | None,
+    allow_partial: bool,
+    numeric_owner: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Restore a backup as the options say.
+
+    Args:
+        backup: Its name, the beginning of it, or `latest`.
+        given: What file and options name.
+        folder: The repository that it was fetched into, if it is not in that of the settings.
+        only: The parts that are wanted; None for all.
+        path: Patterns of the files that are wanted; None for all.
+        to: A folder for all.
+        moved: Old paths with their new ones.
+        state_file: Where the state goes too.
+        allow_partial: Whether it may be a partial one.
+        numeric_owner: Whether owners go by their numbers.
+        dry_run: Whether nothing is changed.
+        yes: Whether files are overwritten without being asked.
+        as_json: Whether JSON is printed.
+        quiet: Whether nothing but errors is.
+    """
+    manager = opened(given, reads=dry_run) if folder is None else fetched(given, folder)
     also = [STATE] if state_file else []
     asked = [*chosen(only, ()), *also]
     with progress("look", quiet=quiet):
@@ -116,7 +167,7 @@ def restore(
         found = manager.get_backup(name)
     parts = set(_parts(found, only, path or [], state=bool(state_file)))
     takes_state = bool(to or state_file or as_json or manager.state_snapshot.takes_back())
-    restored = partial(
+    restoring = partial(
         _restored,
         manager,
         name,
@@ -132,13 +183,13 @@ def restore(
     )
     if dry_run or not yes:
         with progress("restore", quiet=quiet) as tell:
-            report = restored(dry_run=True, progress=tell)
+            report = restoring(dry_run=True, progress=tell)
         if not dry_run:
             _ask(report.plan, state_file)
     if not dry_run:
-        live = around(found_settings, "restore") if to is None else nullcontext()
+        live = around(given, "restore") if to is None else nullcontext()
         with live, progress("restore", quiet=quiet) as tell:
-            report = restored(progress=tell)
+            report = restoring(progress=tell)
     _tell(report, dry_run=dry_run, as_json=as_json, quiet=quiet)
     if not (dry_run or to or state_file or as_json):
         notes(f"not handed back: the state '{name}'; {NOBODY_TAKES_IT}" for name in report.not_handed_back)
@@ -272,7 +323,7 @@ def _tell(report: RestoreReport, *, dry_run: bool, as_json: bool, quiet: bool) -
         facts = {**report.plan._asdict(), "moved": dict(report.moved), "left": list(report.left)}
         render.as_json({"dry_run": dry_run, **facts, **_state(report)})
     elif not quiet:
-        did = "would change" if dry_run else "is restored"
+        did = "would change" if dry_run else "is restored" if _something(report) else "changes nothing"
         render.printed(f"{report.plan.backup_id} {did}", _plan(report.plan))
         notes(f"{old} {'would go' if dry_run else 'went'} to {new}" for old, new in report.moved)
     notes(f"not restored: {problem}" for problem in report.unapplied)
@@ -290,11 +341,14 @@ def _tell_left(
         mend = state_mend if part == STATE else f"--only {part} does so"
         if not quiet or part in asked:
             note(f"not restored: the {part}{size}; {mend}")
-    plan = report.plan
-    something = bool(plan.new or plan.replaced or plan.same or plan.folders or report.state)
-    if not something:
+    if not _something(report):
         note("nothing was restored")
-    return something and not missing and not set(asked) & set(report.left)
+    return _something(report) and not missing and not set(asked) & set(report.left)
+
+
+def _something(report: RestoreReport) -> bool:
+    plan = report.plan
+    return bool(plan.new or plan.replaced or plan.same or plan.folders or report.state)
 
 
 def _plan(plan: RestorePlan) -> Text:

@@ -253,6 +253,34 @@ def test_the_third_before_any_file_has_changed_says_so(
     assert program.picture() == before
 
 
+def test_the_third_after_all_files_are_new_names_what_removes_the_old_ones(
+    manager: RecoveryManager,
+    program: Program,
+    many: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """They lie beside the new ones, and nothing is between old and new."""
+    unlink, heard = transaction.unlink, []
+
+    def unlinking(path: str) -> None:
+        while path.endswith(".old") and len(heard) < 2:
+            heard.append(path)
+            signal.raise_signal(signal.SIGINT)
+        unlink(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transaction, "unlink", unlinking)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            manager.restore(many, data=True)
+    assert not isinstance(caught.value, RestoreCutOff)
+    assert any("old ones still lie beside them: `peak-observe backup recover --rep" in line for line in caplog.messages)
+    assert (program.trades / "29.csv").read_text() == "29\n"
+    assert list(program.trades.glob(".peak-*.old"))
+    RecoveryManager(manager.backup_root)
+    assert not list(program.trades.glob(".peak-*"))
+
+
 def test_the_message_names_what_works_where_the_journal_lies_beside_the_files(
     manager: RecoveryManager, program: Program, tmp_path: Path
 ) -> None:
