@@ -547,3 +547,41 @@ def test_an_account_that_may_not_be_read_is_not_damaged(public_path: Path) -> No
 
     as_user(65_534, look)
     assert ObservedRepository(repository).look().corrupt_files == 0
+
+
+def test_no_repository_is_begun_in_an_empty_mount_point(watched: RecoveryManager, clock: ManualClock) -> None:
+    """By a manager that has seen the backups there: runs fail and are counted, and go on once the disk is back."""
+    name, root = watched._repository.name, watched.backup_root
+    watched.create_backup(*ALL)
+    root.rename(root.with_name("disk"))
+    root.mkdir()
+    clock.advance(60)
+    for _ in range(2):
+        with pytest.raises(BackupError, match=f"{root} has no backups any more: mount its disk"):
+            watched.create_backup(*ALL)
+    assert list(root.iterdir()) == []
+    found = series(name)
+    assert (found["runs_total failed"], found["last_success_timestamp_seconds config"]) == (2, 0)
+    assert found["last_attempt_timestamp_seconds"] == clock.now().timestamp()
+    root.rmdir()
+    with pytest.raises(BackupError, match="mount its disk"):
+        watched.create_backup(*ALL)
+    assert not root.exists()
+    root.with_name("disk").rename(root)
+    watched.create_backup(*ALL)
+    found = series(name)
+    assert (found["runs_total success"], found["runs_total failed"], found["age_seconds config"]) == (2, 3, 0)
+
+
+def test_a_new_manager_begins_a_new_repository(watched: RecoveryManager) -> None:
+    """On purpose, where another is gone, which the older one takes; and so does one whose backups were removed."""
+    backup_id = watched.create_backup(*ALL)
+    assert watched.delete_backup(backup_id)
+    assert watched.list_backups() == []
+    shutil.rmtree(watched.backup_root)
+    watched.create_backup(*ALL)
+    shutil.rmtree(watched.backup_root)
+    with pytest.raises(BackupError, match="a new RecoveryManager, begins a new repository"):
+        watched.create_backup(*ALL)
+    RecoveryManager(watched.backup_root)
+    assert watched.get_backup(watched.create_backup(*ALL)).good
