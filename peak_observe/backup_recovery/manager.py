@@ -101,7 +101,7 @@ class RecoveryManager(BackupReader):
         self._repository = Repository(self.backup_root, label_of(name, self.backup_root), clock)
         self._repository.configure(max_age)
         self._named = Named(self.config_backup, self.data_backup, self.state_snapshot, name or None)
-        self._observed = self._observe(self._repository, self._named.sources, max_age)
+        self._observed = self._observe(self._repository, self, self._named.sources, max_age)
         self._settle()
 
     def _settle(self) -> None:

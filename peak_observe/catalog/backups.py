@@ -91,6 +91,6 @@ BACKUP_LAST_VERIFIED_TIMESTAMP_SECONDS = Metric(
 BACKUP_CORRUPT_FILES = Metric(
     "peak_backup_corrupt_files",
     "gauge",
-    "Stored files that are known not to be what was stored; a backup whose base is gone counts as one.",
+    "Stored files that are known not to be what was stored; a lost base and a damaged account count as one each.",
     ("repository",),
 )

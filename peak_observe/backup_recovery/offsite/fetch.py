@@ -83,7 +83,7 @@ def settle_home(repository: Repository) -> None:
             _log.warning("%s", error)
 
 
-def _unobserved(repository: Repository, named: object, max_age: float | None) -> ObservedRepository:  # noqa: ARG001 - the names are those of `observe`
+def _unobserved(repository: Repository, *_: object) -> ObservedRepository:
     return ObservedRepository(repository)
 
 

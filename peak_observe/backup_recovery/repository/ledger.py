@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from peak_observe import catalog
-from peak_observe.backup_recovery.files.safe_read import content, decoded, is_gone
+from peak_observe.backup_recovery.files.safe_read import content, decoded, is_gone, is_no_access
 from peak_observe.backup_recovery.repository.locking import briefly_locked
 from peak_observe.backup_recovery.repository.manifest import decode_name
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, telling
@@ -62,7 +62,10 @@ class Promise(msgspec.Struct, frozen=True):
         # The state alone tells less than a path: many programs call a provider `bot`.
         kinds = (CONFIG, DATA) if self.named() and other.named() else KINDS
         mine, theirs = self.named(kinds), other.named(kinds)
-        return not mine or not theirs or bool(mine & theirs)
+        if mine and theirs:
+            return bool(mine & theirs)
+        # Before its first backup nobody knows what a caller names, but the age that it promises.
+        return not (mine or theirs) or self.max_age == other.max_age
 
     def renewed(self, other: Promise, now: float) -> Promise:
         """Return this promise with what a newer one of the same caller says."""
@@ -72,13 +75,14 @@ class Promise(msgspec.Struct, frozen=True):
             kinds = [kind for kind in KINDS if kind in {*self.kinds, *kinds}]
             sources = {kind: sorted({*self.sources.get(kind, ()), *sources.get(kind, ())}) for kind in kinds}
         named = ["", *(source for listed in sources.values() for source in listed)]
+        first = now if self.sources else self.since.get("", now)
         found = Promise(
             self.name,
             self.max_age if other.max_age is None else other.max_age,
             kinds,
             sources,
             self.at,
-            {source: min(self.since.get(source, now), now) for source in named},
+            {source: min(self.since.get(source, min(first, other.since.get(source, now))), now) for source in named},
         )
         # That a promise still stands is worth a write once in a while only.
         return self if found == self and 0 <= now - self.at < AN_HOUR else msgspec.structs.replace(found, at=now)
@@ -112,6 +116,7 @@ class Account(msgspec.Struct, frozen=True):
         sequence: The number of the newest backup.
         cleared: Staging folders of runs that are counted, which a crash or a second Ctrl-C may have left.
         noted: What it holds of the notes of runs and restores for which there was no room here.
+        lost: Whether an earlier text of it was damaged, and no backup was made since.
     """
 
     configured_at: float = 0.0
@@ -129,13 +134,15 @@ class Account(msgspec.Struct, frozen=True):
     sequence: int = 0
     cleared: list[str] = []
     noted: Counts = Counts()
+    lost: bool = False
 
     def configured(self, now: float, promise: Promise) -> Account:
         """Return the account with what one caller promises now; what it does not say stands as before."""
-        before = [known for known in self.promises if known.is_of(promise)]
+        before = sorted((known for known in self.promises if known.is_of(promise)), key=lambda it: not it.sources)
         others = [known for known in self.promises if known not in before and not known.is_stale(now)]
-        if not promise.sources and len(before) > 1:
-            renewed = before  # which of them it is shows when it makes a backup
+        is_known = any(known.name == promise.name for known in self.promises)
+        if is_known and not promise.sources and len(before) != 1:
+            renewed = before  # which of them it is, or whether it is a new one, shows when it makes a backup
         else:
             known = before[0] if before else Promise(promise.name, None if self.promises else self.max_age)
             renewed = [known.renewed(promise, now)]
@@ -148,6 +155,13 @@ class Account(msgspec.Struct, frozen=True):
             kinds=[kind for kind in KINDS if any(kind in item.kinds for item in found)] or self.kinds,
         )
 
+    def heard(self, now: float, promises: Iterable[Promise]) -> Account:
+        """Return the account with what callers say that are here, each by itself: none changes what another says."""
+        alone = [self.configured(now, promise).promises for promise in promises if promise.sources]
+        kept = [known for known in self.promises if all(known in found for found in alone)]
+        new = [promise for found in alone for promise in found if promise not in self.promises]
+        return msgspec.structs.replace(self, promises=[*kept, *new])
+
     def promised(self, name: str) -> list[Promise]:
         """Return the promises of a label, or all where it gave none."""
         own = [promise for promise in self.promises if promise.name == name]
@@ -157,15 +171,18 @@ class Account(msgspec.Struct, frozen=True):
         """Return the account with one more run, or restore, that ended so."""
         counts = self.restores if restores else self.runs
         changed = {**counts, outcome: counts.get(outcome, 0) + 1}
-        return msgspec.structs.replace(self, **{"restores" if restores else "runs": changed})
+        if restores:
+            return msgspec.structs.replace(self, restores=changed)
+        return msgspec.structs.replace(self, runs=changed, lost=self.lost and outcome not in (SUCCESS, PARTIAL))
 
     def ended(self, outcomes: Iterable[str], sequence: int) -> Account:
         """Return the account after runs that ended so, and with the number of the newest."""
         account = self
         for outcome in outcomes:
             account = account.counted(outcome)
-        # What they take on the disk is not known any more, and is measured anew.
-        return msgspec.structs.replace(account, running_since=0.0, sequence=sequence, stored_bytes=None)
+        # What they take on the disk is not known any more, and is measured anew. All that are there look like runs that
+        # ended just now where the text was lost.
+        return msgspec.structs.replace(account, running_since=0.0, sequence=sequence, stored_bytes=None, lost=self.lost)
 
     def settled(self, noted: Counts, remembered: Counts) -> Account:
         """Return the account with what was noted and is not in it yet, and with what a process remembers."""
@@ -208,10 +225,6 @@ class Account(msgspec.Struct, frozen=True):
 _DECODER = msgspec.json.Decoder(Account)
 
 
-def _unreadable(path: Path, error: Exception) -> None:
-    logger("peak_observe.backup").warning("%s is not readable: %s", path, error)
-
-
 class Ledger:
     """Account on the disk, changed under a lock by one rename.
 
@@ -226,21 +239,24 @@ class Ledger:
         self._seen: tuple[tuple[int, int, int], Account] | None = None
 
     def read(self) -> Account:
-        """Return the account; one that cannot be read counts as new, which is logged."""
+        """Return the account; one that cannot be read counts as lost, which is logged."""
         try:
-            status = self._path.stat()
-            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if self._seen is None or self._seen[0] != stamp:
-                self._seen = stamp, self._decoded()
+            return self._read()
+        except OSError as error:
+            return self._lost(error)
+
+    def _read(self) -> Account:
+        try:
+            status = self._path.lstat()
         except FileNotFoundError:
             return Account()
-        except OSError as error:
-            _unreadable(self._path, error)
-            return Account()
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if self._seen is None or self._seen[0] != stamp:
+            self._seen = stamp, self._decoded()
         return self._of_present(self._seen[1])
 
     def load(self) -> Account:
-        """Return the account as it is on the disk now; a text that makes no sense counts as new, which is logged.
+        """Return the account as it is on the disk now; a text that makes no sense counts as lost, which is logged.
 
         Raises:
             OSError: It cannot be read, which must not pass for a new one where somebody builds on it.
@@ -253,21 +269,41 @@ class Ledger:
         except FileNotFoundError:
             return Account()
         except ValueError as error:
-            _unreadable(self._path, error)
-            return Account()
+            return self._lost(error)
+
+    def _lost(self, error: Exception) -> Account:
+        """Return the account in place of one that cannot be read: nobody knows any more which backups are corrupt."""
+        logger("peak_observe.backup").warning("%s is not readable: %s", self._path, error)
+        names: list[str] = []
+        with suppress(OSError):
+            names = self._names()
+        return Account(doubted=names, lost=True)
+
+    def _names(self) -> list[str]:
+        return sorted(name for name in os.listdir(self._path.parent.parent) if not name.startswith("."))
 
     def _of_present(self, account: Account) -> Account:
         """Return an account that tells of no backups which are not in the repository any more."""
         repository = self._path.parent.parent
         if any(is_gone(repository / name) for name in (*account.corrupt, *account.doubted)):
             with suppress(OSError):
-                return account.present([name for name in os.listdir(repository) if not name.startswith(".")])
+                return account.present(self._names())
         return account
 
     def account(self) -> Account:
-        """Return the account with what could not be written into it yet, each run and restore once."""
+        """Return the account with what could not be written into it yet, each run and restore once.
+
+        Raises:
+            OSError: It may not be read, which says nothing of it.
+        """
         with self._notes.looking() as notes:
-            return self.read().settled(*notes)
+            try:
+                known = self._read()
+            except OSError as error:
+                if is_no_access(error):
+                    raise
+                known = self._lost(error)
+            return known.settled(*notes)
 
     def settle(self) -> Account:
         """Bring what could not be written into the account, if there is any, and return that as it is then.

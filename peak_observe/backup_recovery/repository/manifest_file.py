@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterator
     from pathlib import Path
     from typing import BinaryIO
+
+    from peak_observe.backup_recovery.repository.metadata import BackupMetadata
 
 BUFFER = 1 << 15
 _LAST = (b"],\n", b"]}\n")
@@ -324,6 +327,23 @@ def _of_digest(found: CheckedFile, digest: str) -> CheckedFile:
     if found.blake3 != digest:
         raise ValueError("it is not what was written")
     return found
+
+
+def lacks_sources(backup: BackupMetadata) -> bool:
+    """Return whether the metadata of a backup does not tell the paths that were named for it."""
+    return backup.sources is msgspec.UNSET and bool(backup.manifest)
+
+
+def with_sources(backup: BackupMetadata, path: Path) -> BackupMetadata:
+    """Return the metadata of an older backup with the paths that were named for it, which only its manifest tells."""
+    if not lacks_sources(backup):
+        return backup
+    sources: dict[str, list[str]] = {}
+    with suppress(OSError, ValueError):  # reading the manifest itself tells what is wrong with it
+        for root in ManifestFile(path).head().roots:
+            sources.setdefault(root.kind, []).append(root.source)
+        return replace(backup, sources=sources)
+    return backup
 
 
 class _Block(NamedTuple):

@@ -6,10 +6,12 @@ import os
 from contextlib import contextmanager
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from weakref import WeakKeyDictionary
 
 from msgspec.structs import replace
 
 from peak_observe import catalog
+from peak_observe.backup_recovery.files.safe_read import is_gone
 from peak_observe.backup_recovery.repository.choice import corrupt_of, lost, restorable
 from peak_observe.backup_recovery.repository.ledger import Account, Promise
 from peak_observe.backup_recovery.repository.metadata import KINDS, SKEW, telling
@@ -29,6 +31,30 @@ if TYPE_CHECKING:
 ANYTHING = "anything"  # the label `kind` where a backup is promised, none is there, and nobody has said of what
 
 
+class _Caller:
+    """Caller in this process, as a manager.
+
+    Args:
+        named: Returns what it names, by part.
+        max_age: Seconds that its newest backup may be old; None without a promise.
+        now: Unix time in seconds.
+    """
+
+    def __init__(self, named: Callable[[], Mapping[str, Collection[str]]], max_age: float | None, now: float) -> None:
+        self._named = named
+        self._max_age = max_age
+        self._looked = now
+        self._since: dict[str, float] = {}
+
+    def promise(self, name: str, now: float) -> Promise:
+        """Return what it promises under a label; what was not named at the last look is named since then."""
+        sources = {kind: [*listed] for kind, listed in self._named().items()}
+        found = ["", *(source for listed in sources.values() for source in listed)]
+        self._since = {source: min(self._since.get(source, self._looked), now) for source in found}
+        self._looked = now
+        return Promise(name, self._max_age, [*sources], sources, since=self._since)
+
+
 class ObservedRepository:
     """Repository whose metrics are read for the life of the process.
 
@@ -38,11 +64,24 @@ class ObservedRepository:
 
     def __init__(self, repository: Repository) -> None:
         self.repository = repository
-        self.named: Callable[[], Mapping[str, Collection[str]]] = dict
         self.max_age: float | None = None
+        self._callers: WeakKeyDictionary[object, _Caller] = WeakKeyDictionary()
+        self._newest: list[_Caller] = []
         self._asking: list[float] = []
         self._since = repository.clock.now().timestamp()
         self._last: BackupReading | None = None
+
+    def heed(self, owner: object, named: Callable[[], Mapping[str, Collection[str]]], max_age: float | None) -> None:
+        """Tell also of what somebody names and promises: as long as he lives, and until somebody else comes."""
+        self._callers[owner] = caller = _Caller(named, max_age, self.repository.clock.now().timestamp())
+        self._newest = [caller]
+
+    def _heard(self) -> list[Promise]:
+        """Return what those promise that are alive, and who came last."""
+        with _lock:
+            callers = dict.fromkeys([*self._callers.values(), *self._newest])
+        now = self.repository.clock.now().timestamp()
+        return [caller.promise(self.repository.name, now) for caller in callers]
 
     def read(self) -> BackupReading:
         """Return how things stand; where nothing can be read, nothing is backed up."""
@@ -62,7 +101,7 @@ class ObservedRepository:
         """
         repository = self.repository
         self._since = min(self._since, repository.clock.now().timestamp())
-        found = reading_of(repository, kinds=self.named(), max_age=self.max_age, since=self._since)
+        found = reading_of(repository, kinds=(), max_age=self.max_age, since=self._since, heard=self._heard())
         if found.configured is not None:
             self._last, self._since = found, found.configured
         elif self._last is not None and not os.path.lexists(repository.own):
@@ -71,12 +110,15 @@ class ObservedRepository:
 
     def _nothing(self) -> BackupReading:
         """Return what there is to tell while the repository is gone: none of what is named has a backup."""
-        last = self._last or BackupReading()
+        last, heard = self._last or BackupReading(), self._heard()
+        promised = last.max_age if self.max_age is None else self.max_age
+        # What was counted since the repository is gone is known to this process alone.
+        account = self.repository.ledger.account() if is_gone(self.repository.own) else Account()
         return reading(
             (),
-            Account(),
-            kinds={**dict.fromkeys(last.kinds, ()), **self.named()},
-            max_age=last.max_age if self.max_age is None else self.max_age,
+            account,
+            kinds={**dict.fromkeys(last.kinds, ()), **_named(heard)},
+            max_age=_strictest(heard, promised),
             stored_bytes=0,
             unreadable=0,
             now=self.repository.clock.now().timestamp(),
@@ -101,15 +143,19 @@ _lock = forks.RenewedLock()
 
 def observe(
     repository: Repository,
+    owner: object,
     named: Callable[[], Mapping[str, Collection[str]]],
     max_age: float | None,
+    /,
 ) -> ObservedRepository:
     """Tell of a repository from now on, and return what tells.
 
-    It is told of once, however many managers work in it; the newest one's promise counts.
+    It is told of once, however many managers work in it; what each of them promises counts as long as it lives, and
+    what the newest one does until there is another.
 
     Args:
         repository: The repository.
+        owner: The manager.
         named: Returns what is named, by part.
         max_age: Seconds that the newest backup may be old; None without a promise.
     """
@@ -119,13 +165,31 @@ def observe(
         if known is None:
             known = _observed[key] = ObservedRepository(repository)
             BACKUPS.series(repository.name).join(known, known.read)
-        known.named = named
-        known.max_age = max_age
+        known.heed(owner, named, max_age)
     return known
 
 
+def _named(promises: Iterable[Promise]) -> dict[str, list[str]]:
+    """Return what promises name together, by part."""
+    found: dict[str, list[str]] = {}
+    for promise in promises:
+        for kind, sources in promise.sources.items():
+            found.setdefault(kind, []).extend(sources)
+    return found
+
+
+def _strictest(promises: Iterable[Promise], *others: float | None) -> float | None:
+    ages = (*(promise.max_age for promise in promises), *others)
+    return min((age for age in ages if age is not None), default=None)
+
+
 def reading_of(
-    repository: Repository, *, kinds: Named, max_age: float | None, since: float | None = None
+    repository: Repository,
+    *,
+    kinds: Named,
+    max_age: float | None,
+    since: float | None = None,
+    heard: Collection[Promise] = (),
 ) -> BackupReading:
     """Return the reading of a repository, after one look at each of its metadata files.
 
@@ -134,27 +198,34 @@ def reading_of(
         kinds: What is named, by part.
         max_age: Seconds that the newest backup may be old; None for what was promised under the repository's label.
         since: When it was first looked at, as a Unix time in seconds; None for now.
+        heard: What callers in this process promise under its label.
 
     Raises:
         OSError: It cannot be read.
         BackupError: It cannot be listed.
     """
     backups, unreadable = repository.look()
-    account = repository.account(backups)
+    now = repository.clock.now().timestamp()
+    account = repository.account(backups).heard(now, heard)
+    # What a caller promises that has not said yet what of holds for whatever there is.
+    of_all = [promise for promise in heard if not promise.sources]
     found = reading(
         backups,
         account,
-        promises=account.promised(repository.name),
-        kinds=kinds,
+        promises=[
+            replace(promise, max_age=_strictest(of_all, promise.max_age))
+            for promise in account.promised(repository.name)
+        ],
+        kinds={**dict(kinds), **_named(heard)},
         max_age=max_age,
         stored_bytes=repository.measured(onerror=None) if account.stored_bytes is None else account.stored_bytes,
         unreadable=sum(not isinstance(reason, NoAccess) for reason in unreadable.values()),
         gone=lost(repository.root, backups),
-        now=repository.clock.now().timestamp(),
+        now=now,
         since=since,
     )
     away = StatusFile(repository.own).read()
-    found.offsite = None if away is None else away.reading(repository.clock.now().timestamp())
+    found.offsite = None if away is None else away.reading(now)
     return found
 
 
@@ -200,7 +271,7 @@ def reading(
     found.running_since = account.running_since
     found.last_verified = account.last_verified
     found.stored_bytes = stored_bytes
-    found.corrupt_files = sum(account.corrupt.values()) + unreadable + len({*gone} - {*account.corrupt})
+    found.corrupt_files = sum((*account.corrupt.values(), unreadable, len({*gone} - {*account.corrupt}), account.lost))
     statuses = [backup.status.value for backup in backups]
     found.count = [statuses.count(status) for status in catalog.BACKUP_STATUSES]
     found.runs = [account.runs.get(outcome, 0) for outcome in catalog.BACKUP_OUTCOMES]

@@ -8,8 +8,6 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from peak_observe.backup_recovery.files.copying import CREATE
 from peak_observe.backup_recovery.files.file_systems import sync_filesystem
 from peak_observe.backup_recovery.files.safe_read import content, is_gone, is_no_access
@@ -27,7 +25,12 @@ from peak_observe.backup_recovery.repository.leftovers import (
 )
 from peak_observe.backup_recovery.repository.locking import locked, locked_if_writable
 from peak_observe.backup_recovery.repository.manifest import Manifest, check_id
-from peak_observe.backup_recovery.repository.manifest_file import ManifestFile, ManifestReader, whole_manifest
+from peak_observe.backup_recovery.repository.manifest_file import (
+    ManifestReader,
+    lacks_sources,
+    whole_manifest,
+    with_sources,
+)
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata
 from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE, owners_rights, tighten
 from peak_observe.backup_recovery.repository.sizes import fail, size_alone, walk
@@ -77,6 +80,7 @@ class Repository:
         self.own = root / OWN
         self.ledger = Ledger(self.own)
         self._known: dict[str, tuple[int, BackupMetadata]] = {}
+        self._held = False  # whether it had backups when it was last seen
 
     @property
     def temporary(self) -> bool:
@@ -164,9 +168,10 @@ class Repository:
             item = before[1] if before and before[0] == stamp else self._read(name)
             if item is not None:
                 found[name] = item
-            if isinstance(item, BackupMetadata) and not _lacks_sources(item):
+            if isinstance(item, BackupMetadata) and not lacks_sources(item):
                 known[name] = stamp, item
         self._known = known
+        self._held = bool(found) or (self._held and is_gone(self.own))
         return found
 
     def _names(self) -> list[str]:
@@ -208,7 +213,7 @@ class Repository:
         found = BackupMetadata.from_json(text)
         if found.backup_id != folder.name:
             raise ValueError(f"the metadata is that of {found.backup_id!r}")
-        return _with_sources(found, folder)
+        return with_sources(found, folder / MANIFEST)
 
     def get(self, backup_id: str) -> BackupMetadata:
         """Return one backup.
@@ -270,17 +275,23 @@ class Repository:
 
         Raises:
             RepositoryLockedError: Somebody else is.
-            BackupError: The folder cannot be made.
+            BackupError: The folder cannot be made, or is gone with the backups that were seen there.
             OSError: It cannot be written.
         """
         # A backup of what is being restored from a store would be half old, half new.
         home = self.home if self.temporary else None
         with owners_rights(), locked_if_writable(home and home / OWN / "lock", home, doing):
+            self._check_mounted()
             self._make(self.own)
             with locked(self.own / "lock", self.root, doing):
                 self._tighten()
                 clear(self.root, self.ledger, self.backups())
                 yield
+
+    def _check_mounted(self) -> None:
+        if self._held and is_gone(self.own) and not self.backups():
+            mend = "mount its disk; a program that is started anew, or a new RecoveryManager, begins a new repository"
+            raise BackupError(f"{self.root} has no backups any more: {mend}")
 
     def _tighten(self) -> None:
         names = os.listdir(self.root)
@@ -297,6 +308,9 @@ class Repository:
 
         Args:
             backups: Those that were there before this call.
+
+        Raises:
+            OSError: It may not be read.
         """
         return uncounted.account(self.root, self.ledger, backups)
 
@@ -325,6 +339,7 @@ class Repository:
             file.write(backup.to_json())
         sync_filesystem(staging)
         staging.rename(self.root / backup.backup_id)
+        self._held = True
         sync_folder(self.root)
 
     def remove(self, backup_ids: Iterable[str]) -> None:
@@ -382,19 +397,3 @@ def _stamp(path: str) -> int:
         return os.stat(path).st_mtime_ns
     except OSError:
         return 0
-
-
-def _lacks_sources(backup: BackupMetadata) -> bool:
-    return backup.sources is msgspec.UNSET and bool(backup.manifest)
-
-
-def _with_sources(backup: BackupMetadata, folder: Path) -> BackupMetadata:
-    """Return the metadata of an older backup with the paths that were named for it, which only its manifest tells."""
-    if not _lacks_sources(backup):
-        return backup
-    sources: dict[str, list[str]] = {}
-    with suppress(OSError, ValueError):  # reading the manifest itself tells what is wrong with it
-        for root in ManifestFile(folder / MANIFEST).head().roots:
-            sources.setdefault(root.kind, []).append(root.source)
-        return msgspec.structs.replace(backup, sources=sources)
-    return backup

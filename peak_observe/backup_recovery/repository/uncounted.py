@@ -51,6 +51,9 @@ def account(root: Path, ledger: Ledger, backups: Iterable[BackupMetadata]) -> Ac
         root: The repository's folder.
         ledger: Its ledger.
         backups: Its backups; they have to be listed before, so that nothing is counted twice.
+
+    Raises:
+        OSError: The ledger may not be read.
     """
     found = _folders(root)  # before the ledger, for the same reason
     known = ledger.account()

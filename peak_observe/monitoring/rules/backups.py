@@ -179,9 +179,10 @@ BACKUPS = Group(
             "stored files are not what was stored",
             f"Backups in {{{{ $labels.repository }}}} of {AT} are corrupt.",
             f"{COUNT} stored files are not what was stored.",
-            "Verification found files that have changed or are missing, or the base of a backup is gone. The disk may "
-            "be dying.",
-            "`peak-observe backup verify` names the files; `dmesg` and SMART tell of the disk.",
+            "Verification found files that have changed or are missing, the base of a backup is gone, or the account "
+            "of what was verified was damaged. The disk may be dying.",
+            "`peak-observe backup verify` names the files, and the log of `peak_observe.backup` an account that is not "
+            "readable; `dmesg` and SMART tell of the disk.",
             "Make a new backup, to another disk if need be, and remove the corrupt one; nothing is linked to it any "
             "more.",
             subject="repository",

@@ -126,3 +126,34 @@ def test_what_a_clock_that_was_ahead_wrote_is_put_right() -> None:
     account = Account().configured(1e9, Promise("bot", 60, ["data"], ONE)).configured(5.0, Promise("bot", 60))
     assert account.configured_at == account.promises[0].at == 5.0
     assert account.promises[0].since == {"": 5.0, "/one": 5.0}
+
+
+def ages(tmp_path: Path, clock: ManualClock) -> list[tuple[float | None, list[str]]]:
+    """Return the promises of a repository: their ages, and the names of the paths that they are of."""
+    account = Repository(tmp_path / "backups", "bot", clock).ledger.load()
+    return sorted((item.max_age, sorted(Path(path).name for _, path in item.named())) for item in account.promises)
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["made together", "one after the other"])
+@pytest.mark.parametrize("second", [7 * A_DAY, 3600, 60])
+def test_a_promise_without_a_path_in_common_stays_as_it_is(tmp_path: Path, second: float, together: bool) -> None:
+    """Two programs of one label have each its own age, also after they are started again; one may change its own."""
+    clock = ManualClock()
+    programs = [("one", 3600), ("two", second)]
+    made = [of(tmp_path, "bot", max_age, clock, path) for path, max_age in programs] if together else []
+    for number, (path, max_age) in enumerate(programs * 2):
+        manager = made[number] if number < len(made) else of(tmp_path, "bot", max_age, clock, path)
+        manager.create_backup()
+        known = [(age, [named]) for named, age in programs[: number + 1]]
+        # What was promised before anything was named, and not taken by who ran first, is still there.
+        assert [item for item in ages(tmp_path, clock) if item[1]] == sorted(known)
+    of(tmp_path, "bot", 5, clock)
+    assert ages(tmp_path, clock) == sorted([(3600, ["one"]), (second, ["two"])])
+    of(tmp_path, "bot", 5, clock, "two").create_backup()
+    assert ages(tmp_path, clock) == [(5, ["two"]), (3600, ["one"])]
+
+
+def test_what_is_named_at_last_is_missing_since_it_was_promised() -> None:
+    """The age was promised before anything was named; the first run says what it is of."""
+    account = Account().configured(1.0, Promise("bot", 60)).configured(9.0, Promise("bot", 60, ["data"], ONE))
+    assert [promise.since for promise in account.promises] == [{"": 1.0, "/one": 1.0}]

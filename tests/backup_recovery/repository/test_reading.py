@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from peak_observe import BackupError, RecoveryManager
+from peak_observe import BackupError, RecoveryManager, RetentionPolicy
 from peak_observe.backup_recovery.create.counts import count
 from peak_observe.backup_recovery.files import copying
 from peak_observe.backup_recovery.repository.ledger import Account
@@ -21,7 +22,7 @@ from peak_observe.measures import BackupReading
 from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.testing import ManualClock
 
-from ..conftest import Program
+from ..conftest import Program, as_user
 
 ALL = (True, True, True)
 
@@ -448,3 +449,139 @@ def test_a_promise_of_backups_of_which_there_are_none_shows(tmp_path: Path, cloc
     observed.max_age = 60
     found = observed.read()
     assert (found.kinds["anything"].last_success, found.kinds["anything"].age, found.configured) == (0, 90, None)
+
+
+def of_config(tmp_path: Path, label: str, *names: str, max_age: float | None = None, **options) -> RecoveryManager:
+    """Return a manager for whom files of these names are named."""
+    manager = RecoveryManager(tmp_path / "backups", name=label, max_age=max_age, **options)
+    for name in names:
+        (tmp_path / name).write_text(name)
+        manager.config_backup.add_config(tmp_path / name)
+    return manager
+
+
+def test_each_manager_is_late_by_its_own_promise(tmp_path: Path, clock: ManualClock) -> None:
+    """In the program as in an exporter, whichever of them was made last."""
+    often = of_config(tmp_path, "ages", "c.toml", max_age=3600, clock=clock)
+    seldom = RecoveryManager(tmp_path / "backups", name="ages", max_age=7 * 86_400, clock=clock)
+    (tmp_path / "data").mkdir()
+    seldom.data_backup.add_data_path(tmp_path / "data")
+    for manager in (often, seldom, often):
+        manager.create_backup()
+    clock.advance(2 * 86_400)
+    found = series("ages")
+    assert (found["age_seconds config"], found["age_seconds data"]) == (172_800, 172_800)
+    assert found["max_age_seconds"] == told(often).max_age == 3600
+    often.create_backup()
+    assert series("ages")["max_age_seconds"] == told(often).max_age == 7 * 86_400
+
+
+def test_what_each_living_manager_names_shows(tmp_path: Path, clock: ManualClock) -> None:
+    """By its own age, though another one of the label was made since, and runs; one that is gone goes."""
+    never = of_config(tmp_path, "living", "c.toml", "d.toml", max_age=3600, clock=clock)
+    runs = of_config(tmp_path, "living", clock=clock)
+    runs.state_snapshot.register_provider("bot", dict)
+    runs.create_backup()
+    clock.advance(60)
+    found = series("living")
+    assert (found["last_success_timestamp_seconds config"], found["age_seconds config"]) == (0, 60)
+    assert (found["age_seconds state"], found["max_age_seconds"]) == (60, 3600)
+    same = of_config(tmp_path, "living", "c.toml", max_age=86_400, clock=clock)
+    same.create_backup()
+    clock.advance(60)
+    assert series("living")["age_seconds config"] == 120  # of the other file
+    del never
+    gc.collect()
+    assert (series("living")["age_seconds config"], series("living")["max_age_seconds"]) == (60, 86_400)
+
+
+def test_what_is_named_later_is_missing_since_then(tmp_path: Path, clock: ManualClock) -> None:
+    """A path that a program of a year adds has not been missing for a year before its first run."""
+    manager = of_config(tmp_path, "later", "c.toml", max_age=3600, clock=clock)
+    manager.create_backup()
+    clock.advance(YEAR)
+    manager.create_backup()
+    assert series("later")["age_seconds config"] == 0
+    manager.config_backup.add_config(tmp_path / "d.toml")
+    clock.advance(60)
+    assert series("later")["age_seconds config"] == 60
+
+
+@pytest.mark.parametrize("size", [100, 0])
+def test_a_damaged_account_is_no_new_one(watched: RecoveryManager, size: int, clock: ManualClock) -> None:
+    """What it knew of corrupt backups is lost: that shows as damage, until a backup is made of files read anew."""
+    name, root = watched._repository.name, watched.backup_root
+    corrupt = watched.create_backup(*ALL)
+    stored = root / corrupt / "config" / "config.toml"
+    stored.chmod(0o600)
+    stored.write_bytes(stored.read_bytes().swapcase())
+    assert not watched.verify_backup(corrupt).ok
+    os.truncate(root / ".peak-observe" / "account.json", size)
+    assert (series(name)["corrupt_files"], told(watched).corrupt_files) == (1, 1)
+    assert series(name)["max_age_seconds"] == 3600
+    again = RecoveryManager(root, name=name, clock=clock)  # writes a new one
+    assert again.prune(RetentionPolicy(last=5)).remove == ()
+    account = again._repository.ledger.load()
+    assert (account.lost, account.doubted) == (True, [corrupt])
+    assert (series(name)["corrupt_files"], told(watched).corrupt_files) == (1, 1)
+    clock.advance(60)
+    made = watched.create_backup(*ALL)
+    assert (series(name)["corrupt_files"], told(watched).corrupt_files, told(watched).max_age) == (0, 0, 3600)
+    assert watched.verify_backup(made).ok
+    assert watched._repository.ledger.load().doubted == [corrupt]
+
+
+def test_an_account_that_may_not_be_read_is_not_damaged(public_path: Path) -> None:
+    """It says nothing of it: an exporter of another user is down, and no new account is made up."""
+    manager = RecoveryManager(public_path / "backups")
+    manager.state_snapshot.register_provider("bot", dict)
+    manager.create_backup()
+    for path in (manager.backup_root, *manager.backup_root.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    (manager.backup_root / ".peak-observe" / "account.json").chmod(0o600)
+    repository = Repository(manager.backup_root, "x", manager._clock)
+
+    def look() -> None:
+        with pytest.raises(PermissionError):
+            ObservedRepository(repository).look()
+
+    as_user(65_534, look)
+    assert ObservedRepository(repository).look().corrupt_files == 0
+
+
+def test_no_repository_is_begun_in_an_empty_mount_point(watched: RecoveryManager, clock: ManualClock) -> None:
+    """By a manager that has seen the backups there: runs fail and are counted, and go on once the disk is back."""
+    name, root = watched._repository.name, watched.backup_root
+    watched.create_backup(*ALL)
+    root.rename(root.with_name("disk"))
+    root.mkdir()
+    clock.advance(60)
+    for _ in range(2):
+        with pytest.raises(BackupError, match=f"{root} has no backups any more: mount its disk"):
+            watched.create_backup(*ALL)
+    assert list(root.iterdir()) == []
+    found = series(name)
+    assert (found["runs_total failed"], found["last_success_timestamp_seconds config"]) == (2, 0)
+    assert found["last_attempt_timestamp_seconds"] == clock.now().timestamp()
+    root.rmdir()
+    with pytest.raises(BackupError, match="mount its disk"):
+        watched.create_backup(*ALL)
+    assert not root.exists()
+    root.with_name("disk").rename(root)
+    watched.create_backup(*ALL)
+    found = series(name)
+    assert (found["runs_total success"], found["runs_total failed"], found["age_seconds config"]) == (2, 3, 0)
+
+
+def test_a_new_manager_begins_a_new_repository(watched: RecoveryManager) -> None:
+    """On purpose, where another is gone, which the older one takes; and so does one whose backups were removed."""
+    backup_id = watched.create_backup(*ALL)
+    assert watched.delete_backup(backup_id)
+    assert watched.list_backups() == []
+    shutil.rmtree(watched.backup_root)
+    watched.create_backup(*ALL)
+    shutil.rmtree(watched.backup_root)
+    with pytest.raises(BackupError, match="a new RecoveryManager, begins a new repository"):
+        watched.create_backup(*ALL)
+    RecoveryManager(watched.backup_root)
+    assert watched.get_backup(watched.create_backup(*ALL)).good
