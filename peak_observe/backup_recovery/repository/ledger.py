@@ -266,8 +266,7 @@ class Ledger:
 
     def account(self) -> Account:
         """Return the account with what could not be written into it yet, each run and restore once."""
-        with self._notes.looking() as notes:
-            return self.read().settled(*notes)
+        return self._notes.look(lambda *notes: self.read().settled(*notes))
 
     def settle(self) -> Account:
         """Bring what could not be written into the account, if there is any, and return that as it is then.
@@ -276,8 +275,7 @@ class Ledger:
             OSError: It cannot be read or written.
         """
         known = self.load()
-        with self._notes.looking() as notes:
-            settled = known.settled(*notes)
+        settled = self._notes.look(known.settled)
         return known if settled is known else self.update(lambda account: account)
 
     def note(self, more: Counts) -> None:
@@ -310,11 +308,14 @@ class Ledger:
             OSError: It cannot be read or written.
         """
         with briefly_locked(self._lock):
-            with self._notes.bringing() as notes:
-                # Read anew: two changes by others within one tick of the clock may look like none.
-                before = self._decoded()
-                after = self._of_present(change(self._of_present(before).settled(*notes)))
-                if after != before or not self._path.exists():
-                    self._write(after)
+            after = self._notes.bring(lambda *notes: self._changed(change, *notes))
             self._notes.prepare()
+        return after
+
+    def _changed(self, change: Callable[[Account], Account], noted: Counts, remembered: Counts) -> Account:
+        # Read anew: two changes by others within one tick of the clock may look like none.
+        before = self._decoded()
+        after = self._of_present(change(self._of_present(before).settled(noted, remembered)))
+        if after != before or not self._path.exists():
+            self._write(after)
         return after
