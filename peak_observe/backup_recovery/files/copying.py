@@ -76,7 +76,7 @@ def hashed(path: str, tell: Callable[[int], object] | None = None) -> Copied:
     try:
         return _pump(source, before, None, sparse=False, tell=tell)
     except OSError as error:
-        error.filename = error.filename or path  # the system names a file where it is opened only
+        name(error, path)  # the system does so where it is opened only
         raise
     finally:
         os.close(source)

@@ -235,6 +235,7 @@ def _bring_to_an_end(
     try:
         found = list(left)
     except (OSError, ValueError) as error:
+        check_is_of_file(error)
         raise UnendedError(unlisted(error) or f"{_NO_END}: {error}") from error
     for item in found:
         if not isinstance(item, Transaction):
