@@ -99,7 +99,7 @@ class BackupSchedule:
         self._clock = clock
         self._create = create
         self._include = {name: value for name, value in create.items() if name.startswith("include_")}
-        self._condition = threading.Condition()
+        self._renew()
         self._pid = os.getpid()
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -130,13 +130,19 @@ class BackupSchedule:
     def start(self) -> None:
         """Begin, with a run at once if one is due, whatever failed before; does nothing if it runs already."""
         if self._pid != os.getpid():
-            self._condition, self._pid = threading.Condition(), os.getpid()  # somebody may have held it at the fork
-        with self._condition:
+            self._renew()  # somebody may have held it at the fork
+            self._pid = os.getpid()
+        with self._lock:
             self._stopping = False
             if not self.running:
                 self._tried, self._failures = None, 0
                 self._thread = threading.Thread(target=self._keep_running, name="peak-observe-backup", daemon=True)
                 self._thread.start()
+
+    def _renew(self) -> None:
+        # The lock is taken by itself: that of a condition is Python code, in which a handler of a signal may raise.
+        self._lock = threading.RLock()
+        self._condition = threading.Condition(self._lock)
 
     def stop(self, timeout: float | None = None) -> bool:
         """End, and wait for a run under way, unless it is that run itself that calls.
@@ -150,7 +156,7 @@ class BackupSchedule:
         thread = self._thread
         if thread is None or not thread.is_alive():
             return True
-        with self._condition:
+        with self._lock:
             self._stopping = True
             self._condition.notify_all()
         if thread is not threading.current_thread():
@@ -160,7 +166,7 @@ class BackupSchedule:
     def wake(self) -> None:
         """Look at the clock and the newest backup now, and not only within the next minute."""
         if self.running:
-            with self._condition:
+            with self._lock:
                 self._woken = True
                 self._condition.notify_all()
 
@@ -174,7 +180,7 @@ class BackupSchedule:
                 self._push()
 
     def _goes_on_after(self, seconds: float) -> bool:
-        with self._condition:
+        with self._lock:
             self._condition.wait_for(lambda: self._stopping or self._woken, seconds)
             self._woken = False
             if self._stopping:

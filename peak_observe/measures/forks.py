@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+from operator import attrgetter
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     class Forked(Protocol):
@@ -27,23 +29,31 @@ def renew(owner: Forked) -> None:
 
 
 class RenewedLock:
-    """Lock for `with` that nobody holds in a forked child, for what is no object with locks of its own."""
+    """Lock for `with` that nobody holds in a forked child, for what is no object with locks of its own.
 
-    def __init__(self) -> None:
-        self._lock = self._held = threading.Lock()
+    Args:
+        make: Makes the lock.
+    """
+
+    def __init__(self, make: Callable[[], threading.Lock | threading.RLock] = threading.Lock) -> None:
+        self._make = make
+        self._lock = make()
         renew(self)
 
     def after_fork(self) -> None:
         """Make it anew; what forks while it holds the lock lets go of the old one."""
-        self._lock = threading.Lock()
+        self._lock = self._make()
 
-    def __enter__(self) -> None:
-        lock = self._lock
-        lock.acquire()
-        self._held = lock
+    if TYPE_CHECKING:
 
-    def __exit__(self, *_: object) -> None:
-        self._held.release()
+        def __enter__(self) -> object: ...
+        def __exit__(self, *_: object) -> None: ...
+
+    else:
+        # `with` is given the methods of the lock itself, before it calls any: in one of our own a handler of a signal
+        # could raise after the lock was taken, and nobody would ever let go of it.
+        __enter__ = property(attrgetter("_lock.__enter__"))
+        __exit__ = property(attrgetter("_lock.__exit__"))
 
 
 def _after_fork() -> None:

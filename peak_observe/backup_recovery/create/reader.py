@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from peak_observe.backup_recovery.create.names import name_in_use
 from peak_observe.backup_recovery.files import copying, sqlite
 from peak_observe.backup_recovery.files.copying import WriteError, stored_mode
+from peak_observe.backup_recovery.files.safe_read import check_is_of_file
 from peak_observe.backup_recovery.files.xattrs import has_xattrs
 from peak_observe.backup_recovery.repository.manifest import FILE, LINK, Entry, encode_name, times
 
@@ -74,6 +75,7 @@ class FileReader:
             self.unread(job.found, error)
             entry = None
         except (OSError, sqlite3.Error) as error:
+            check_is_of_file(error)
             self.unread(job.found, error)
             entry = None
         return entry

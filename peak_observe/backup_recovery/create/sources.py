@@ -19,6 +19,7 @@ from peak_observe.backup_recovery.files import sqlite
 from peak_observe.backup_recovery.files.copying import opened
 from peak_observe.backup_recovery.files.helper_names import HELPERS, JOURNALS, is_helper, is_journal
 from peak_observe.backup_recovery.files.helper_names import MARK as REPOSITORY_MARK
+from peak_observe.backup_recovery.files.safe_read import check_is_of_file
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, Root, encode_name
 from peak_observe.support.shown import shown
 
@@ -232,6 +233,7 @@ def _named(path: str, stored: str, problem: Callable[[str, str], None]) -> Found
         real = os.path.realpath(path, strict=True)
         status = os.lstat(real)
     except OSError as error:
+        check_is_of_file(error)
         problem(path, _reason(path, error))
         return None
     kind = _TYPES.get(status.st_mode & _FORMAT)
@@ -263,6 +265,7 @@ def _taken(
         try:
             status = os.lstat(path)  # unlike `stat` of an entry, which would keep it as long as the folder's listing
         except OSError as error:
+            check_is_of_file(error)
             problem(path, _reason(path, error))
             continue
         kind = _TYPES.get(status.st_mode & _FORMAT)
@@ -334,6 +337,7 @@ def _listed(
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=attrgetter("name"))
     except OSError as error:
+        check_is_of_file(error)
         problem(folder, f"cannot be listed: {error.strerror}")
         return [], []
     entries = _without_helpers(folder, entries, left_out)

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from peak_observe.backup_recovery.files import copying
 from peak_observe.backup_recovery.files.file_systems import is_in_memory
+from peak_observe.backup_recovery.files.safe_read import check_is_of_file
 from peak_observe.backup_recovery.repository.manifest import FILE, Entry, encode_name
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ def link(path: str, target: str) -> bool:
     """Make one more name of a file, and return whether that can be done."""
     try:
         os.link(path, target, follow_symlinks=False)
-    except OSError:
+    except OSError as error:
+        check_is_of_file(error)
         return False  # too many links, another file system, none that has links, or the copy is gone
     return True

@@ -76,7 +76,7 @@ def hashed(path: str, tell: Callable[[int], object] | None = None) -> Copied:
     try:
         return _pump(source, before, None, sparse=False, tell=tell)
     except OSError as error:
-        error.filename = error.filename or path  # the system names a file where it is opened only
+        name(error, path)  # the system does so where it is opened only
         raise
     finally:
         os.close(source)
@@ -143,7 +143,7 @@ def _copied(
             except WriteError as error:
                 raise WriteError(error.errno, error.strerror, target) from error
             except OSError as error:
-                error.filename = error.filename or path
+                name(error, path)
                 raise
             with writing(target):
                 os.fchmod(sink, stored_mode(found.before.st_mode))
@@ -310,6 +310,12 @@ def write_all(sink: int, text: memoryview) -> None:
         text = text[os.write(sink, text) :]
 
 
+def name(error: OSError, path: str | None) -> None:
+    """Let an error name its file, unless a handler of a signal has raised it: that has no reason of the system's."""
+    if error.strerror is not None:
+        error.filename = error.filename or path
+
+
 @contextmanager
 def writing(path: str | None = None) -> Iterator[None]:
     """Tell what goes wrong with a copy from what goes wrong with its source.
@@ -320,4 +326,6 @@ def writing(path: str | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.strerror is None:  # of a handler of a signal
+            raise
         raise WriteError(error.errno, error.strerror, path) from error

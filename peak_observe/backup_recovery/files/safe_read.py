@@ -6,7 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from peak_observe.backup_recovery.files.copying import opened
+from peak_observe.backup_recovery.files.copying import name, opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ def content(path: Path) -> bytes:
         try:
             return file.read()
         except OSError as error:
-            error.filename = str(path)
+            name(error, str(path))
             raise
 
 
@@ -56,8 +56,23 @@ def decoded(text: bytes, decoder: Decoder[T_co]) -> T_co:
         raise ValueError("it is nested too deeply") from None
 
 
+def check_is_of_file(error: Exception) -> None:
+    """Let an error through that says nothing of a file: what the system raises, and what we do, has a reason.
+
+    Raises:
+        OSError: A handler of a signal has raised it, as one of an alarm raises `TimeoutError`.
+    """
+    if isinstance(error, OSError) and error.strerror is None:
+        raise error
+
+
 def is_no_access(error: Exception) -> bool:
-    """Return whether an error tells that a file cannot be read and nothing of its content."""
+    """Return whether an error tells that a file cannot be read and nothing of its content.
+
+    Raises:
+        OSError: It is no error of a file.
+    """
+    check_is_of_file(error)
     if not isinstance(error, OSError):
         return isinstance(error, NewerFormatError)
     # A disk says EIO for a block that it has lost; what hands out files of others may say so for want of a right.

@@ -296,14 +296,15 @@ class Ledger:
         Raises:
             OSError: It may not be read, which says nothing of it.
         """
-        with self._notes.looking() as notes:
-            try:
-                known = self._read()
-            except OSError as error:
-                if is_no_access(error):
-                    raise
-                known = self._lost(error)
-            return known.settled(*notes)
+        return self._notes.look(lambda *notes: self._known().settled(*notes))
+
+    def _known(self) -> Account:
+        try:
+            return self._read()
+        except OSError as error:
+            if is_no_access(error):
+                raise
+            return self._lost(error)
 
     def settle(self) -> Account:
         """Bring what could not be written into the account, if there is any, and return that as it is then.
@@ -312,8 +313,7 @@ class Ledger:
             OSError: It cannot be read or written.
         """
         known = self.load()
-        with self._notes.looking() as notes:
-            settled = known.settled(*notes)
+        settled = self._notes.look(known.settled)
         return known if settled is known else self.update(lambda account: account)
 
     def note(self, more: Counts) -> None:
@@ -346,11 +346,14 @@ class Ledger:
             OSError: It cannot be read or written.
         """
         with briefly_locked(self._lock):
-            with self._notes.bringing() as notes:
-                # Read anew: two changes by others within one tick of the clock may look like none.
-                before = self._decoded()
-                after = self._of_present(change(self._of_present(before).settled(*notes)))
-                if after != before or not self._path.exists():
-                    self._write(after)
+            after = self._notes.bring(lambda *notes: self._changed(change, *notes))
             self._notes.prepare()
+        return after
+
+    def _changed(self, change: Callable[[Account], Account], noted: Counts, remembered: Counts) -> Account:
+        # Read anew: two changes by others within one tick of the clock may look like none.
+        before = self._decoded()
+        after = self._of_present(change(self._of_present(before).settled(noted, remembered)))
+        if after != before or not self._path.exists():
+            self._write(after)
         return after

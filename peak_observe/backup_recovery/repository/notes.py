@@ -8,8 +8,8 @@ removed when they are brought into it, and a crash in between counts nothing twi
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
 from zlib import crc32
 
 import msgspec
@@ -20,8 +20,10 @@ from peak_observe.measures import forks
 from peak_observe.support import posix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+R = TypeVar("R")
 
 SLOT = 512  # bytes that a disk writes at once
 SLOTS = 2
@@ -114,28 +116,26 @@ class Notes:
             return self._newest()[1]
         return Counts()
 
-    @contextmanager
-    def bringing(self) -> Iterator[tuple[Counts, Counts]]:
-        """Yield what was ever noted on the disk, and what is in memory; that is forgotten then."""
-        with self._remembered() as remembered:
-            yield self.read(), remembered
+    # Neither of them is a context of its own: an exception on the way into one leaves its block, and the lock with it,
+    # to the collector.
+    def bring(self, use: Callable[[Counts, Counts], R]) -> R:
+        """Use what was ever noted on the disk, and what is in memory; that is forgotten then."""
+
+        def brought(noted: Counts, remembered: Counts) -> R:
+            result = use(noted, remembered)
             if remembered != Counts():
                 del _memory[self._path.absolute()]
+            return result
 
-    @contextmanager
-    def looking(self) -> Iterator[tuple[Counts, Counts]]:
-        """Yield the same, and forget nothing."""
-        with self._remembered() as remembered:
-            yield self.read(), remembered
+        return self.look(brought)
 
-    @contextmanager
-    def _remembered(self) -> Iterator[Counts]:
+    def look(self, use: Callable[[Counts, Counts], R]) -> R:
+        """Use the same, and forget nothing."""
         with _lock:
             found = _memory.get(self._path.absolute())
             if found is not None:
-                yield found
-                return
-        yield Counts()  # nobody has to wait
+                return use(self.read(), found)
+        return use(self.read(), Counts())  # nobody has to wait
 
     def prepare(self) -> None:
         """Take the room that notes need; where that cannot be done there are none."""

@@ -323,8 +323,7 @@ class Repository:
         """Return a name that no backup has, made of the time; a new backup takes the next free one."""
         now = self.clock.now()
         while True:
-            stamp = round(now.timestamp() * 1_000_000)
-            found = f"backup_{stamp}_{now:%Y%m%d_%H%M%S_%f}"
+            found = f"backup_{round(now.timestamp() * 1_000_000)}_{now:%Y%m%d_%H%M%S_%f}"
             if not (self.root / found).exists():
                 return found
             now += now.resolution
@@ -360,7 +359,8 @@ class Repository:
                 empty(trash)
                 freed[backup_id] = size
         finally:
-            self._forget(freed)
+            if freed:
+                self._forget(freed)
 
     def _forget(self, freed: dict[str, int | None]) -> None:
         try:

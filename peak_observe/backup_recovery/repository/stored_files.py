@@ -85,7 +85,7 @@ class StoredFiles:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            error.filename = error.filename or path
+            copying.name(error, path)
             _refuse_no_access(error, entry)
             raise ValueError(f"{entry.stored}: {_reason(error)}") from None
         if (len(found), blake3(found).hexdigest()) != (entry.size, entry.blake3):

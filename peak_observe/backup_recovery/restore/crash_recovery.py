@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery.files.helper_names import BESIDE
+from peak_observe.backup_recovery.files.safe_read import check_is_of_file
 from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, PARTIAL, SUCCESS
 from peak_observe.backup_recovery.repository.locking import locked_for_reading
 from peak_observe.backup_recovery.repository.manifest import decode_name
 from peak_observe.backup_recovery.repository.metadata import KINDS
 from peak_observe.backup_recovery.repository.notes import Counts
 from peak_observe.backup_recovery.restore.attributes import mend
-from peak_observe.backup_recovery.restore.path_checks import nearest_folder
+from peak_observe.backup_recovery.restore.path_checks import nearest_folder, unlisted
 from peak_observe.backup_recovery.restore.reach import is_of_drill
 from peak_observe.backup_recovery.restore.transaction import Transaction
 from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLockedError
@@ -141,8 +142,8 @@ def _told(repository: Repository, doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = error.filename or repository.root
-        raise BackupError(f"cannot {doing}: {error.strerror or error} ({where})") from error
+        check_is_of_file(error)
+        raise BackupError(f"cannot {doing}: {error.strerror} ({error.filename or repository.root})") from error
 
 
 def is_unwritable(error: BaseException) -> bool:
@@ -234,7 +235,8 @@ def _bring_to_an_end(
     try:
         found = list(left)
     except (OSError, ValueError) as error:
-        raise UnendedError(f"{_NO_END}: {error}") from error
+        check_is_of_file(error)
+        raise UnendedError(unlisted(error) or f"{_NO_END}: {error}") from error
     for item in found:
         if not isinstance(item, Transaction):
             asked = beside.roots if item.beside and touched is None else touched
@@ -276,10 +278,8 @@ def _refuse(message: str, error: Exception | None = None, *, stops: bool) -> Non
 
 def _too_far(transaction: Transaction) -> str:
     what = f"{_NO_END}: {transaction.path} names files outside of what is named here"
-    mend = (
-        "name all that it was to restore, as `peak-observe backup recover` does with --to, --map, --config and --data"
-    )
-    return f"{what}: {mend}; if it is none of yours, remove it"
+    way = "name all that it was to restore, as `peak-observe backup recover` does with --to, --map, --config and --data"
+    return f"{what}: {way}; if it is none of yours, remove it"
 
 
 def _problem(error: OSError | ValueError) -> str:
@@ -290,8 +290,9 @@ def _problem(error: OSError | ValueError) -> str:
 
 def _way_out(transaction: Transaction) -> str:
     command = transaction.command if transaction.bound else "peak-observe backup recover"
-    again = f"then run `{command}`"
-    return f"{again}; if that can never be, look at the files that {transaction.path} names, then remove it"
+    return (
+        f"then run `{command}`; if that can never be, look at the files that {transaction.path} names, then remove it"
+    )
 
 
 def settle(repository: Repository) -> None:

@@ -97,3 +97,10 @@ def kind_of(status: os.stat_result) -> str:
     if stat.S_ISLNK(status.st_mode):
         return "a symbolic link"
     return "a file" if stat.S_ISREG(status.st_mode) else "no regular file"
+
+
+def unlisted(error: Exception) -> str:
+    """Return that a folder cannot be listed, and why, if an error tells that; empty if it tells something else."""
+    if isinstance(error, OSError) and error.filename and os.path.isdir(error.filename):
+        return f"{error.filename} cannot be listed: {error.strerror}"
+    return ""

@@ -6,15 +6,36 @@ import contextvars
 import inspect
 import sqlite3
 import threading
-from typing import TYPE_CHECKING, Any
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+_inside: contextvars.ContextVar[bool] = contextvars.ContextVar("peak_observe_state_provider", default=False)
+
 TIME_LIMIT = 30.0
 """Seconds that a provider may take, unless it was registered with another limit."""
+
+
+class Answer(NamedTuple):
+    """Answer of a provider.
+
+    Args:
+        value: What it returned.
+        error: What it raised, or why it was given up or not called at all.
+    """
+
+    value: Any = None
+    error: Exception | None = None
+
+
+def inside() -> bool:
+    """Return whether a provider has called: it would wait for itself, or two for each other."""
+    return _inside.get()
 
 
 class ProviderCall:
@@ -31,39 +52,44 @@ class ProviderCall:
         self._seconds = seconds
         self._finish = finish
         self._context = contextvars.copy_context()
+        self._deadline = time.monotonic() + seconds
         self._value: Any = None
         self._error: BaseException | None = None
         self._awaits = False
         self._thread = threading.Thread(target=self._run, name="peak-observe-state-provider", daemon=True)
 
+    def start(self) -> None:
+        """Begin, where the system has a thread to give."""
+        self._deadline = time.monotonic() + self._seconds
+        with suppress(RuntimeError):  # it has none, or the program is ending
+            self._thread.start()
+
     @property
-    def hangs(self) -> bool:
+    def under_way(self) -> bool:
         """Whether it has not come back yet."""
         return self._thread.is_alive()
 
-    def result(self) -> Any:
-        """Return what a provider returns; a coroutine is awaited in an event loop of its own.
+    def hangs(self) -> bool:
+        """Wait for it, and return whether it takes longer than it may; it is left to itself then."""
+        if self.under_way:
+            self._thread.join(max(0.0, self._deadline - time.monotonic()))
+        return self.under_way
 
-        Raises:
-            TimeoutError: It takes longer; it is left to itself.
-            Exception: What it raises; what ends a program or a task ends only the provider.
+    def answer(self) -> Answer:
+        """Return how it ends; a coroutine is awaited in an event loop of its own.
+
+        What this raises itself comes from a handler of a signal. What ends a program or a task ends only the provider.
         """
-        try:
-            self._thread.start()
-        except RuntimeError:  # the program is ending, or the system has no thread to give: here, without a limit
+        if self._thread.ident is None:  # it could not be started: here, without a limit
             self._run()
-        else:
-            self._thread.join(self._seconds)
-        if self.hangs:
-            raise TimeoutError(f"it took longer than {self._seconds:g} s")
+        if self.hangs():
+            return Answer(error=TimeoutError(f"it took longer than {self._seconds:g} s"))
         if self._belongs_here():
             self._error = None
             self._run()
         if self._error is not None and not isinstance(self._error, Exception):
-            raise RuntimeError(f"it raised {describe(self._error)}") from self._error
-        if self._error is not None:
-            raise self._error
-        return self._value
+            return Answer(error=RuntimeError(f"it raised {describe(self._error)}"))
+        return Answer(self._value, self._error)
 
     def _belongs_here(self) -> bool:
         """Return whether it failed as it uses a connection of SQLite that answers this thread only, which made it."""
@@ -79,6 +105,7 @@ class ProviderCall:
             self._error = error
 
     def _called(self) -> Any:
+        _inside.set(True)
         value = self._provider()
         self._awaits = inspect.isawaitable(value)
         return self._finish(_awaited(value, self._seconds) if self._awaits else value)

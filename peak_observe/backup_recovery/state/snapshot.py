@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from peak_observe.backup_recovery.repository.metadata import Problem
 from peak_observe.backup_recovery.state.encoding import plain, revive, tagged_dict
-from peak_observe.backup_recovery.state.providers import TIME_LIMIT, ProviderCall
+from peak_observe.backup_recovery.state.providers import TIME_LIMIT, Answer, ProviderCall, inside
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import forks
 from peak_observe.support.atomic_files import replace_text
@@ -51,7 +51,7 @@ class StateSnapshot:
     @check_keywords()
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
-        self._lock = forks.RenewedLock()
+        self._lock = forks.RenewedLock(threading.RLock)  # a handler of a signal may save the state too
         self._state_providers: dict[str, Callable[[], Any]] = {}
         self._timeouts: dict[str, float] = {}
         self._restores: dict[str, Callable[[Any], Any]] = {}
@@ -108,20 +108,29 @@ class StateSnapshot:
         problems = []
         timestamp = self._clock.now().isoformat()
         for name, provider, timeout in providers:
-            try:
-                found[name] = self._value(name, provider, timeout or TIME_LIMIT)
-            except Exception as error:  # noqa: BLE001 - one provider's fault is not the others'
+            found[name], error = self._answer(name, provider, timeout or TIME_LIMIT)
+            if error is not None:  # one provider's fault is not the others'
                 problems.append(_problem(name, describe(error)))
                 found[name] = NotCaptured(error=problems[-1].reason)
         return Captured({"timestamp": timestamp, "providers": found}, problems)
 
-    def _value(self, name: str, provider: Callable[[], Any], timeout: float) -> Any:
-        last = self._calls.get(name)
-        if last is not None and last.hangs:  # calls that never end must not pile up
-            raise TimeoutError("it was not called, as its last call has not come back yet")
+    def _answer(self, name: str, provider: Callable[[], Any], timeout: float) -> Answer:
         # There and back, so that what is written is known to be readable and does not change any more.
-        self._calls[name] = call = ProviderCall(provider, timeout, lambda value: revive(plain(value)))
-        return call.result()
+        call = ProviderCall(provider, timeout, lambda value: revive(plain(value)))
+        while (before := self._started(name, call)) is not call:
+            if inside() or before.hangs():  # calls that never end must not pile up
+                return Answer(error=TimeoutError("it was not called, as its last call has not come back yet"))
+        return call.answer()
+
+    def _started(self, name: str, call: ProviderCall) -> ProviderCall:
+        """Start a call, unless one of the same provider is under way, and return the one that is."""
+        with self._lock:
+            before = self._calls.get(name)
+            if before is not None and before.under_way:
+                return before
+            self._calls[name] = call
+            call.start()
+            return call
 
     def takes_back(self) -> bool:
         """Return whether any provider can take its state back."""
@@ -235,7 +244,9 @@ def _restored(restore: Callable[[Any], Any], value: Any) -> str:
         return f"it was not captured: {value['error']}"
     try:
         restore(value)
-    except Exception as error:  # noqa: BLE001 - the others are restored all the same
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - as with providers: the others are restored all the same, and told of
         return describe(error)
     return ""
 

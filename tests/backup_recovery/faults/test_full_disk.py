@@ -346,3 +346,14 @@ def test_a_failed_run_that_an_earlier_version_left_is_counted(disk: Path, data: 
     manager.create_backup()
     assert counts(disk) == {"success": 2, "failed": 1}
     assert left(manager) == []
+
+
+def test_a_prune_of_nothing_on_a_full_disk_tells_of_nothing_removed(
+    disk: Path, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """There is nothing to account for."""
+    manager = manager_of(disk, data)
+    manager.create_backup()
+    fill(disk)
+    assert manager.cleanup_old_backups(1) == 0
+    assert not [line for line in caplog.messages if "what was removed" in line]

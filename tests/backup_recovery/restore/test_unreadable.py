@@ -203,3 +203,28 @@ def test_metadata_that_could_not_be_read_is_read_when_it_can_be(manager: Recover
         assert again.list_backups()[0].sources_of("data") == older.sources_of("data")
 
     as_user(BOT, look)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user for whom modes count")
+@pytest.mark.parametrize("command", ["create_backup", "drill"])
+def test_an_own_folder_that_cannot_be_listed_is_named(public_path: Path, command: str) -> None:
+    """And no restore is said to have been cut off, of which nothing is known."""
+    os.chown(public_path, 1234, 1234)
+
+    def act() -> None:
+        (public_path / "data").mkdir()
+        (public_path / "data/a.csv").write_text("1")
+        manager = RecoveryManager(public_path / "backups")
+        manager.data_backup.add_data_path(public_path / "data")
+        manager.create_backup()
+        own = public_path / "backups/.peak-observe"
+        own.chmod(0o300)
+        try:
+            with pytest.raises(BackupError) as caught:
+                manager.create_backup() if command == "create_backup" else manager.drill()
+        finally:
+            own.chmod(0o700)
+        assert f"{own} cannot be listed: Permission denied" in str(caught.value)
+        assert "cut off" not in str(caught.value)
+
+    as_user(1234, act)

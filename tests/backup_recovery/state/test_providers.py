@@ -2,17 +2,22 @@
 
 import asyncio
 import contextvars
+import signal
 import sqlite3
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
+from types import FrameType
 
 import pytest
 
 from peak_observe.backup_recovery import RecoveryManager, StateSnapshot
+from peak_observe.backup_recovery.state.providers import TIME_LIMIT
 from peak_observe.errors import BackupError
 
 
@@ -297,3 +302,93 @@ def test_a_provider_is_asked_where_no_thread_can_start(monkeypatch: pytest.Monke
     monkeypatch.setattr(threading.Thread, "start", refuse)
     assert taken(lambda: {"BTC": 1}) == ({"BTC": 1}, [])
     assert taken(positions) == ({"BTC": 1}, [])
+
+
+@pytest.mark.parametrize("how", ["sync", "async"])
+def test_who_asks_while_a_call_is_under_way_waits_for_it(manager: RecoveryManager, tmp_path: Path, how: str) -> None:
+    """And asks anew: a state that is saved while a backup is made has all values, as the backup has."""
+    together, most = [], []
+
+    def slow() -> int:
+        together.append(1)
+        most.append(len(together))
+        time.sleep(0.2)
+        together.pop()
+        return 1
+
+    async def slow_as_well() -> int:
+        return slow()
+
+    manager.state_snapshot.register_provider("slow", slow if how == "sync" else slow_as_well)
+    made: list[str] = []
+    threads = [threading.Thread(target=lambda: made.append(manager.create_backup(include_data=False))) for _ in "ab"]
+    saving = [threading.Thread(target=manager.state_snapshot.save, args=[tmp_path / f"{n}.json"]) for n in range(2)]
+    for thread in (*threads, *saving):
+        thread.start()
+    for thread in (*threads, *saving):
+        thread.join()
+    states = [manager.state_snapshot.load(tmp_path / f"{n}.json")["providers"]["slow"] for n in range(2)]
+    assert states == [1, 1]
+    assert all(manager.get_backup(backup_id).status.value == "success" for backup_id in made)
+    assert set(most) == {1}
+
+
+def test_a_provider_that_asks_for_the_state_itself_waits_for_nobody() -> None:
+    """Neither for itself, nor do two of them for each other: it is told at once that the call is under way."""
+    snapshot, both = StateSnapshot(), threading.Barrier(2, timeout=2)
+
+    def asking(other: str) -> object:
+        with suppress(threading.BrokenBarrierError):
+            both.wait()
+        return snapshot.capture()["providers"][other]
+
+    snapshot.register_provider("itself", lambda: snapshot.capture()["providers"]["itself"])
+    assert "it was not called" in snapshot.capture()["providers"]["itself"]["error"]
+    snapshot = StateSnapshot()
+    snapshot.register_provider("a", lambda: asking("b"))
+    snapshot.register_provider("b", lambda: asking("a"))
+    reverse = StateSnapshot()
+    reverse._state_providers = dict(reversed(snapshot._state_providers.items()))
+    reverse._calls = snapshot._calls
+    began = time.monotonic()
+    thread = threading.Thread(target=reverse.capture)
+    thread.start()
+    snapshot.capture()
+    thread.join()
+    assert time.monotonic() - began < TIME_LIMIT / 2
+
+
+def test_what_the_handler_of_a_signal_raises_is_no_fault_of_a_provider() -> None:
+    """It comes through, and the value of the provider is not replaced by it."""
+    snapshot = StateSnapshot()
+    snapshot.register_provider("slow", lambda: time.sleep(1))
+
+    def alarm(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError("my alarm")
+
+    before = signal.signal(signal.SIGALRM, alarm)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(TimeoutError, match="my alarm"):
+            snapshot.capture()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("ends", [SystemExit(3), asyncio.CancelledError()])
+def test_a_restore_function_that_ends_a_program_or_a_task_ends_only_itself(ends: BaseException) -> None:
+    """The others are called all the same, and the report names it; Ctrl-C comes through."""
+    snapshot, taken_back = StateSnapshot(), []
+
+    def leave(value: object) -> None:
+        raise ends
+
+    snapshot.register_provider("bot", lambda: 1, restore=leave)
+    snapshot.register_provider("other", lambda: 2, restore=taken_back.append)
+    [problem] = snapshot.apply(snapshot.capture())
+    assert str(problem).startswith(f"state provider 'bot': {type(ends).__name__}")
+    assert taken_back == [2]
+    ends = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        snapshot.apply(snapshot.capture())
