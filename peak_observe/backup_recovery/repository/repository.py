@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.files.copying import CREATE
 from peak_observe.backup_recovery.files.file_systems import sync_filesystem
-from peak_observe.backup_recovery.files.safe_read import content, is_gone, is_no_access
+from peak_observe.backup_recovery.files.safe_read import check_is_of_file, content, is_gone, is_no_access
 from peak_observe.backup_recovery.repository import uncounted
 from peak_observe.backup_recovery.repository.ledger import Account, Ledger, Promise
 from peak_observe.backup_recovery.repository.leftovers import (
@@ -61,8 +61,6 @@ class Unread(str):
 class NoAccess(Unread):
     """Reason that says nothing of the content, as want of a right or a newer version."""
 
-    __slots__ = ()
-
 
 class Repository:
     """Repository of backups in a folder.
@@ -100,19 +98,20 @@ class Repository:
         Raises:
             BackupError: It cannot be made.
         """
-        promise, now = Promise(self.name, max_age), self.clock.now().timestamp()
         with owners_rights():
             self._make(self.root)
             with suppress(OSError):
                 self.own.mkdir(FOLDER_MODE, exist_ok=True)
-                self.ledger.update(lambda known: known.configured(now, promise))
+                now = self.clock.now().timestamp()
+                self.ledger.update(lambda known: known.configured(now, Promise(self.name, max_age)))
 
     def _make(self, folder: Path) -> None:
         try:
             folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         except OSError as error:
-            reason = "what is there is no folder" if isinstance(error, FileExistsError) else error.strerror
-            raise BackupError(f"cannot make the repository {self.root}: {reason}") from error
+            check_is_of_file(error)
+            why = "what is there is no folder" if isinstance(error, FileExistsError) else error.strerror
+            raise BackupError(f"cannot make the repository {self.root}: {why}") from error
         if os.path.islink(self.own):
             raise BackupError(f"{self.own} is a symbolic link: remove it")
 
@@ -181,6 +180,7 @@ class Repository:
         except FileNotFoundError:
             return []
         except OSError as error:
+            check_is_of_file(error)
             mend = "; run this as the user whose backups these are" if isinstance(error, PermissionError) else ""
             raise BackupError(f"{self.root} cannot be listed: {error.strerror}{mend}") from error
 
@@ -369,9 +369,9 @@ class Repository:
             if error.errno not in NO_ROOM:
                 raise
             _log.warning("%s: no room to account for what was removed; the next run does so", self.root)
-            return
-        for backup_id in freed:
-            (self.root / f"{TRASH}{backup_id}").rmdir()
+        else:
+            for backup_id in freed:
+                (self.root / f"{TRASH}{backup_id}").rmdir()
 
     def measured(self, *, onerror: Callable[[OSError], object] | None = fail) -> int:
         """Return what all backups take on the disk, by looking.
