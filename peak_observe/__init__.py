@@ -41,7 +41,7 @@ from peak_observe.errors import (
     SummarizedError,
     TradingHaltedError,
 )
-from peak_observe.observers import observe
+from peak_observe.observers import EVERYBODY, observe
 from peak_observe.resilience import (
     CircuitBreaker,
     CircuitBreakerStats,
@@ -380,8 +380,8 @@ def _to_log(event: Event) -> None:
     log.on_event(event)
 
 
-observe(_to_log)
-observe(spans.on_event)
+EVERYBODY.add(_to_log, own=True)
+EVERYBODY.add(spans.on_event, own=True)
 writer.arm()
 
 __getattr__ = late(__name__, _LATE)

@@ -26,15 +26,21 @@ _CO_COROUTINE = 0x80  # inspect's, which would be a slow import
 class Observers:
     """Set of observers; one that raises is logged once and not called again."""
 
-    __slots__ = ("__weakref__", "_known", "_lock")
+    __slots__ = ("__weakref__", "_known", "_lock", "_own")
 
     def __init__(self) -> None:
         # A tuple that is replaced can be read without the lock.
         self._known: tuple[Observer, ...] = ()
+        self._own: tuple[Observer, ...] = ()
         self._lock = threading.Lock()
 
-    def add(self, observer: Observer) -> Callable[[], None]:
-        """Tell `observer` of every event from now on, and return the function that ends it."""
+    def add(self, observer: Observer, *, own: bool = False) -> Callable[[], None]:
+        """Tell `observer` of every event from now on, and return the function that ends it.
+
+        Args:
+            observer: The observer.
+            own: Whether it is one of this package, which stays: what it raises comes from a handler of a signal.
+        """
         if not callable(observer):
             raise TypeError(f"observe() takes a callable of one event, not {shown(observer)}")
         if getattr(getattr(observer, "__code__", None), "co_flags", 0) & _CO_COROUTINE:
@@ -43,6 +49,7 @@ class Observers:
             )
         with self._lock:
             self._known = (*self._known, observer)
+            self._own = (*self._own, observer) if own else self._own
         return lambda: self._forget(observer)
 
     def tell(self, event: Event) -> None:
@@ -51,8 +58,9 @@ class Observers:
             try:
                 observer(event)
             except Exception:  # noqa: BLE001 - an observer's fault is not the trading program's
-                self._forget(observer)
-                _log_failure(observer)
+                if observer not in self._own:
+                    self._forget(observer)
+                    _log_failure(observer)
 
     def after_fork(self) -> None:
         """Make the lock anew in a forked child."""

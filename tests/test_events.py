@@ -1,7 +1,9 @@
 """Events reach every observer, and an observer's fault reaches nobody."""
 
 import logging
+import signal
 import threading
+from types import FrameType
 
 import pytest
 
@@ -44,6 +46,30 @@ def test_an_observer_that_raises_is_logged_once_and_dropped(caplog: pytest.LogCa
     assert seen.events == [EVENT, EVENT]
     assert len(caplog.records) == 1
     assert "broken" in caplog.text
+
+
+def test_an_alarm_does_not_end_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """What the handler of a signal raises while an event is told is no fault of who is told."""
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError("my alarm")
+
+    class Ringing(logging.Handler):
+        def handle(self, record: logging.LogRecord) -> bool:
+            signal.raise_signal(signal.SIGALRM)
+            return True
+
+    caplog.set_level(logging.INFO, "peak_observe")
+    log, handler, before = logging.getLogger("peak_observe"), Ringing(), signal.signal(signal.SIGALRM, ring)
+    log.addHandler(handler)
+    try:
+        emit(EVENT)
+    finally:
+        log.removeHandler(handler)
+        signal.signal(signal.SIGALRM, before)
+    caplog.clear()
+    emit(EVENT._replace(name="another"))
+    assert ["another" in record.getMessage() for record in caplog.records] == [True]
 
 
 def test_an_observer_may_stop_itself_while_it_is_told() -> None:
