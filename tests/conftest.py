@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -413,3 +414,12 @@ def program(tmp_path: Path, snapshots: Path) -> Iterator[Callable[..., Program]]
     yield start
     for one in started:
         one.close()
+
+
+@pytest.fixture
+def public_path() -> Iterator[Path]:
+    """Return a folder that other users get to: each run of pytest that begins closes the folder of all runs to them."""
+    with tempfile.TemporaryDirectory(prefix="peak-observe-test-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder)
+        path.chmod(0o755)
+        yield path

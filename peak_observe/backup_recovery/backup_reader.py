@@ -12,7 +12,7 @@ from typing import NamedTuple
 from peak_observe.backup_recovery.components import Named
 from peak_observe.backup_recovery.create.run import summary
 from peak_observe.backup_recovery.create.sources import Exclude
-from peak_observe.backup_recovery.repository.choice import corrupt_of, lost, restorable, why_none
+from peak_observe.backup_recovery.repository.choice import corrupt_of, lost, newest_of_each, restorable, why_none
 from peak_observe.backup_recovery.repository.manifest import FILE, Manifest, decode_name
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
 from peak_observe.backup_recovery.repository.metadata import (
@@ -149,6 +149,19 @@ class BackupReader:
             good = restorable(good, self.unrestorable_backups()) or good
         kinds = self._named.kinds()
         return next((item for item in good if self._holds_named(item, kinds)), next(iter(good), None))
+
+    def newest_of_named(self) -> dict[str, BackupMetadata | None]:
+        """Return of each path and state provider that is named the newest good backup of it, None where there is none.
+
+        One that is known to be corrupt is no good one. Where nothing is named, `""` has the newest of all.
+        """
+        good = restorable(self._repository.backups(), self.unrestorable_backups())
+        named = self._named.sources()
+        found: dict[str, BackupMetadata | None] = {} if named else {"": good[-1] if good else None}
+        for kind, sources in named.items():
+            newest = newest_of_each(good, kind, telling(sources))
+            found |= {_shown_source(kind, source): newest.get(source) for source in sorted(telling(sources))}
+        return found
 
     def latest(self, *, whole: bool = False) -> BackupMetadata:
         """Return the backup that `newest` does.
@@ -322,6 +335,12 @@ class BackupReader:
         with suppress(FileNotFoundError):
             return self._repository.load(backup_dir)
         return None
+
+
+def _shown_source(kind: str, source: str) -> str:
+    """Return a source as messages name it: without the hash that tells a command from others of its name."""
+    name = decode_name(source.partition(COMMAND)[0])
+    return f"the state {name!r}" if kind == STATE else name
 
 
 def _stored_file(item: contents.Item) -> StoredFile:

@@ -138,6 +138,14 @@ def since(metric: Metric) -> str:
     return f"time() - {by_our_clock(f'{select(metric)} > 0')}"
 
 
+def longest_since(metric: Metric) -> str:
+    """Return the seconds since the earliest of some Unix times, over `style.NEVER` where one is 0; nothing if all are.
+
+    A time of 0 is that of 1970, so that what never happened is the longest ago.
+    """
+    return f"max(time() - {by_our_clock(select(metric))}) and (max({select(metric)}) > 0)"
+
+
 def ago(metric: Metric) -> str:
     """Return the seconds since a Unix time; NaN, so that a table has a row for it, where it is 0."""
     return f"time() - {by_our_clock(f'{select(metric)} / ({select(metric)} > bool 0)')}"

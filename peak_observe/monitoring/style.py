@@ -53,6 +53,16 @@ def unknown(text: str) -> list[Json]:
     return [{"type": "special", "options": {"match": match, "result": result}} for match in ("nan", "null")]
 
 
+NEVER = 1e9
+"""Seconds, 31 years: what is longer ago never happened."""
+
+
+def never() -> list[Json]:
+    """Return mappings of what is as long ago as 1970, which stands for never, to a text in red."""
+    options = {"from": NEVER, "to": None, "result": {"text": "never", "color": RED}}
+    return [{"type": "range", "options": options}]
+
+
 def thresholds(steps: Json, *, base: str = GREEN) -> Json:
     """Return thresholds: `base`, and each colour of `steps` from its value on."""
     named = [{"color": colour, "value": value} for colour, value in steps.items()]

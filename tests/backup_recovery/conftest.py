@@ -110,15 +110,6 @@ def prune(manager: RecoveryManager) -> None:
 
 
 @pytest.fixture
-def public_path() -> Iterator[Path]:
-    """Return a folder that other users get to: each run of pytest that begins closes the folder of all runs to them."""
-    with tempfile.TemporaryDirectory(prefix="peak-observe-test-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder)
-        path.chmod(0o755)
-        yield path
-
-
-@pytest.fixture
 def memory() -> Iterator[Path]:
     """Return a folder on a file system in memory."""
     place = "/dev/shm"  # noqa: S108 - its folder has a name that nobody knows

@@ -251,6 +251,22 @@ def test_the_backup_tiles_count_what_is_wrong(server) -> None:
     assert found == set(expected.items())
 
 
+def test_what_was_never_verified_shows_in_its_tile(server) -> None:
+    """Beside a repository that was, which alone says how long ago; and so does a part that was never backed up."""
+    for title, chosen in (("Verified ago", "kept"), ("Oldest newest backup", "kept")):
+        ((expression, text),) = [
+            (panel["targets"][0]["expr"], panel["fieldConfig"]["defaults"]["mappings"][0]["options"])
+            for board in DASHBOARDS
+            for panel in every_panel(board)
+            if panel["title"] == title
+        ]
+        assert text["result"]["text"] == "never"
+        assert server.value(filled(expression)) >= text["from"]
+        alone = expression.replace('repository=~"$repository"', f'repository="{chosen}"')
+        assert server.value(filled(alone)) < 60
+        assert server.query(filled(expression.replace('repository=~"$repository"', 'repository="unused"'))) == []
+
+
 def test_metadata_reached_prometheus(server) -> None:
     """Help and type of a metric show beside the query."""
     metadata = server.get("metadata", metric="peak_breaker_calls")

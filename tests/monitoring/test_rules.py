@@ -145,6 +145,19 @@ def test_the_labels_that_texts_name_are_there() -> None:
         assert named <= (told - dropped) | added | {"job", "instance", "process"}, alert.name
 
 
+def test_no_alert_of_backups_says_more_than_its_expression_tells() -> None:
+    """A part that is without a good backup may have had one, and how the last run ended is told by no metric."""
+    found = {alert.name: f"{alert.summary} {alert.description} {alert.meaning}" for alert in rules.alerts()}
+    untrue = re.compile("never been a backup|none has succeeded|no backup has succeeded|the last backup", re.IGNORECASE)
+    assert "There is no good backup of" in found["PeakBackupNeverSucceeded"]
+    for name in ("PeakBackupNeverSucceeded", "PeakBackupStale"):
+        assert not untrue.search(found[name])
+        assert "known to be corrupt" in found[name]
+    for name, ended in (("PeakBackupFailed", "failed"), ("PeakBackupPartial", "was partial")):
+        assert f"{ended} within the last two days" in found[name]
+        assert not untrue.search(found[name])
+
+
 def test_durations_are_told_in_words() -> None:
     """And one that is none is a mistake of the page that has it."""
     assert [spoken(duration) for duration in ("1h", "15m")] == ["1 hour", "15 minutes"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery.files.safe_read import is_gone
@@ -81,6 +82,30 @@ def restorable(
     if allow_partial and any(map(fits, partial)) and not any(map(fits, good)):
         return partial
     return good
+
+
+def newest_of_each(
+    good: Sequence[BackupMetadata], kind: str, wanted: Collection[str], until: float = inf
+) -> dict[str, BackupMetadata]:
+    """Return of each source that is wanted of a part the newest backup that holds it, if there is one.
+
+    One that does not tell what was named for the part holds all.
+
+    Args:
+        good: The backups that may be chosen, the oldest first.
+        kind: The part.
+        wanted: What is named for it, as `telling` returns it; `""` for whatever it holds.
+        until: Unix time in seconds after which none counts that says it was made then.
+    """
+    newest: dict[str, BackupMetadata] = {}
+    for backup in reversed(good):
+        if kind in backup.parts and backup.created.timestamp() <= until:
+            held = {*backup.sources_of(kind), ""}
+            found = set(wanted) if len(held) == 1 else held & set(wanted)
+            newest |= dict.fromkeys(found - newest.keys(), backup)
+            if len(newest) == len(wanted):
+                break
+    return newest
 
 
 def newest_holding(

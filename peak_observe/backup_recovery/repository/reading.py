@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from peak_observe import catalog
 from peak_observe.backup_recovery.files.safe_read import is_gone
-from peak_observe.backup_recovery.repository.choice import corrupt_of, lost, restorable
+from peak_observe.backup_recovery.repository.choice import corrupt_of, lost, newest_of_each, restorable
 from peak_observe.backup_recovery.repository.ledger import Account, Promise
 from peak_observe.backup_recovery.repository.metadata import KINDS, SKEW, telling
 from peak_observe.backup_recovery.repository.offsite_status import StatusFile
@@ -324,13 +324,7 @@ def _told(good: Sequence[BackupMetadata], asked: Sequence[Promise], kinds: Named
 def _standing(good: Sequence[BackupMetadata], kind: str, promise: Promise, now: float) -> _Standing:
     """Return how a promise stands: of the newest good backup of each path that it names, the oldest counts."""
     wanted = telling(promise.sources.get(kind, ())) or {""}
-    newest: dict[str, BackupMetadata] = {}
-    for backup in reversed(good):
-        if kind in backup.parts and backup.created.timestamp() <= now + SKEW:
-            held = {*backup.sources_of(kind), ""}
-            newest |= dict.fromkeys((wanted if len(held) == 1 else wanted & held) - newest.keys(), backup)
-            if len(newest) == len(wanted):
-                break
+    newest = newest_of_each(good, kind, wanted, now + SKEW)
     never = {source: promise.since.get(source, promise.since[""]) for source in wanted - newest.keys()}
     times = never | {source: backup.created.timestamp() for source, backup in newest.items()}
     oldest = min(times, key=lambda source: (times[source], source))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import os
 import stat
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,8 +18,10 @@ import msgspec
 from peak_observe import catalog
 from peak_observe.backup_recovery.repository import reading
 from peak_observe.backup_recovery.repository.metadata import SKEW
+from peak_observe.backup_recovery.repository.permissions import MOUNT_POINT
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.errors import BackupError
 from peak_observe.exporter.sources import external_program, own_metrics
 from peak_observe.measures import BackupReading, KindReading
 from peak_observe.telemetry.metrics.offsite_families import OFFSITE_FAMILIES
@@ -63,11 +66,16 @@ class PeakRepositorySource:
 
         Raises:
             OSError: The folder is not there or cannot be read.
-            BackupError: It cannot be listed, or the repository in it is gone.
+            BackupError: It cannot be listed, the repository in it is gone, or it holds other things.
         """
         repository = self._repository
         os.scandir(repository.root).close()  # a folder that is missing is no repository without backups
         found = self._observed.look()
+        if found.configured is None and not found.corrupt_files and not os.path.lexists(repository.own):
+            names = {path.name for path in repository.root.iterdir()} - {MOUNT_POINT}
+            if others := sorted(name for name in names if not name.startswith(".")):
+                problem = f"{repository.root} holds {others[0]} and no backup that can be read: is it a repository?"
+                raise BackupError(problem)
         return own_metrics.of_readings((*BACKUP_FAMILIES, *OFFSITE_FAMILIES), [(repository.name, found)])
 
 
@@ -198,6 +206,7 @@ class Files(_Foreign):
         found: dict[tuple[int, int], os.stat_result] = {}
         for pattern in self._patterns:
             os.scandir(_steady(pattern)).close()
+            _check_folders(pattern)
             for path in glob.iglob(pattern, recursive=True):  # noqa: PTH207 - a pattern may name any folder
                 try:
                     status = Path(path).stat()
@@ -216,6 +225,24 @@ def _steady(pattern: str) -> str:
     while glob.has_magic(str(folder)):
         folder = folder.parent
     return str(folder)
+
+
+def _check_folders(pattern: str) -> None:
+    """Look into each folder below the first wildcard of a pattern: `glob` passes over one that it may not read.
+
+    Raises:
+        OSError: One cannot be read.
+    """
+    parts = Path(pattern).parts
+    for index, part in enumerate(parts):
+        above = parts[: index + (part == "**")]
+        if any(map(glob.has_magic, above)):
+            for folder in glob.iglob(os.path.join(*above, ""), recursive=True):  # noqa: PTH118, PTH207 - it ends in "/"
+                if Path(folder).name != MOUNT_POINT:
+                    with suppress(FileNotFoundError, NotADirectoryError):  # it was rotated away
+                        os.stat(f"{folder}.")  # noqa: PTH116 - what is in it can be looked up
+                        if glob.has_magic(part):
+                            os.scandir(folder).close()
 
 
 class _Program(_Foreign):

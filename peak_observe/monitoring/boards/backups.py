@@ -7,7 +7,7 @@ from peak_observe.monitoring import dashboard, panels, style
 from peak_observe.monitoring.boards import checks, jobs, offsite, repositories
 from peak_observe.monitoring.boards.repositories import NO_BACKUPS, against_promise
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import by_our_clock, select, since, step_increase, total, worst
+from peak_observe.monitoring.promql import by_our_clock, longest_since, select, step_increase, total, worst
 from peak_observe.monitoring.style import AMBER, DAY, RED, YELLOW, Json
 
 PARTS = ("repository", "kind")
@@ -74,8 +74,8 @@ def _tiles() -> list[Json]:
         overdue(),
         panels.stat(
             "Never backed up",
-            "Parts that something is named for and of which no backup has ever succeeded. Make one now with "
-            "`peak-observe backup create`; it says what is in the way.",
+            "Parts that something is named for and of which there is no good backup: none has succeeded, or those that "
+            "did are corrupt or gone. Make one now with `peak-observe backup create`; it says what is in the way.",
             total(f"{select(catalog.BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS)} == bool 0"),
             "none",
             steps={RED: 1},
@@ -84,19 +84,21 @@ def _tiles() -> list[Json]:
         panels.stat(
             "Oldest newest backup",
             "How much would be lost if a disk died now: the age of the newest backup that succeeded, of the part that "
-            "is worst off. More than you can bear to lose: make them more often.",
-            worst(since(catalog.BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS)),
+            "is worst off. More than you can bear to lose, or never: make them more often.",
+            longest_since(catalog.BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS),
             "s",
             steps={},
+            mappings=style.never(),
             empty="never",
         ),
         panels.stat(
             "Verified ago",
-            "When every byte of a backup was last found to be right, of the repository where that is longest ago. More "
-            "than a week: `peak-observe backup drill`.",
-            worst(since(catalog.BACKUP_LAST_VERIFIED_TIMESTAMP_SECONDS)),
+            "When every byte of a backup was last found to be right, of the repository where that is longest ago; "
+            "never, if one was never verified. More than a week: `peak-observe backup drill`.",
+            longest_since(catalog.BACKUP_LAST_VERIFIED_TIMESTAMP_SECONDS),
             "s",
             steps={YELLOW: 7 * DAY, RED: 30 * DAY},
+            mappings=style.never(),
             empty="never",
         ),
         panels.stat(

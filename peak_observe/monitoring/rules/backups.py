@@ -62,14 +62,15 @@ def _recently(outcomes: str, metric: catalog.Metric = catalog.BACKUP_RUNS_TOTAL)
 
 
 def _unsuccessful(name: str, severity: str, outcomes: str, ended: str, meaning: str) -> Alert:
+    """Return an alert that a backup ended so; which outcome was that of the last one, no metric tells."""
     return Alert(
         name,
         severity,
         f"({_UNSUCCESSFUL}) and ({_recently(outcomes)})",
         "2m",
-        f"the last backup {ended}",
-        f"The last backup in {{{{ $labels.repository }}}} of {AT} {ended}.",
-        f"No backup has succeeded since {MOMENT}, when the last one was begun.",
+        f"a backup {ended} within two days, and the last one that was begun is no good one",
+        f"A backup in {{{{ $labels.repository }}}} of {AT} {ended} within the last two days.",
+        f"The last one was begun at {MOMENT}, and there is no good one of that time or later.",
         meaning,
         "`peak-observe backup list` and `show`: the metadata says what is missing or went wrong.",
         "Mend that (a full disk, a file that is gone, a log that never rests: exclude it), and make another.",
@@ -90,9 +91,10 @@ BACKUPS = Group(
             "the newest backup is older than `max_age` promised",
             f"The newest backup of {_WHAT} is too old.",
             f"It is {SPAN} old, which is more than its owner promised (max_age).",
-            "No backup has succeeded for longer than `max_age`; partial ones do not count.",
-            "`peak-observe backup list`: did later ones fail, were there none, or do they lack what is named? Does the "
-            "schedule or cron job run? Is one in the future, as a clock was ahead?",
+            "There is no good backup that is younger than `max_age`; partial ones and those known to be corrupt do not "
+            "count.",
+            "`peak-observe backup list`: did later ones fail, are they corrupt, were there none, or do they lack what "
+            "is named? Does the schedule or cron job run? Is one in the future, as a clock was ahead?",
             "Mend what the metadata of the failed ones says, and make one now: `peak-observe backup create`.",
             subject="repository",
             verdict=LOOK,
@@ -102,10 +104,11 @@ BACKUPS = Group(
             CRITICAL,
             f"({_OLD}) and ({_EVER} == 0)",
             "5m",
-            "something is named for longer than `max_age`, and no backup holds it",
-            f"There has never been a backup of {_WHAT}.",
-            f"It is named for backups since {SPAN}, longer than max_age, and none has succeeded.",
-            "Something is named for backups, and not one backup holds it.",
+            "something is named for longer than `max_age`, and no good backup holds it",
+            f"There is no good backup of {_WHAT}.",
+            f"It is named for backups since {SPAN}, longer than max_age, and no good backup holds it.",
+            "Something is named for backups, and not one backup holds it that succeeded and is not known to be "
+            "corrupt: there was never one, or those that there were are corrupt or gone.",
             "`peak-observe backup list`, and the log lines of `peak_observe.backup`. Does every run leave it out "
             "(`include_data=False`, `--only`)? `peak-observe backup show` says so. Is the disk of the repository "
             "mounted?",
@@ -118,13 +121,13 @@ BACKUPS = Group(
             CRITICAL,
             "failed|interrupted",
             "failed",
-            "No backup was made; older ones still stand.",
+            "A run made no backup; older ones still stand.",
         ),
         _unsuccessful(
             "PeakBackupPartial",
             WARNING,
             "partial",
-            "is partial",
+            "was partial",
             "Something named is missing or could not be read, or a state provider took longer than its time limit.",
         ),
         Alert(

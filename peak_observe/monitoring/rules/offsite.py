@@ -7,6 +7,7 @@ from peak_observe.monitoring.rules.rule import (
     AT,
     COUNT,
     CRITICAL,
+    GAP,
     LOOK,
     MOMENT,
     SHARE,
@@ -14,6 +15,7 @@ from peak_observe.monitoring.rules.rule import (
     WARNING,
     Alert,
     Group,
+    by_our_clock,
     last,
     shrunk,
     undone,
@@ -25,7 +27,15 @@ _ATTEMPT, _PUSHED = (
     last(catalog.OFFSITE_LAST_ATTEMPT_TIMESTAMP_SECONDS),
     last(catalog.OFFSITE_LAST_PUSH_TIMESTAMP_SECONDS),
 )
-_FAILED = f'last_over_time({catalog.OFFSITE_PUSHES_TOTAL.name}{{outcome="failed"}}[5m])'
+_FAILED = last(catalog.OFFSITE_PUSHES_TOTAL, 'outcome="failed"')
+_SAME = "on (job, instance, process, repository)"
+_LATEST = f"last_over_time({catalog.OFFSITE_LAST_PUSH_TIMESTAMP_SECONDS.name}[{GAP}] @ end())"
+# The counter never falls, and an attempt under way looks like one that was killed. So both are compared with what they
+# were since the last push that succeeded: another failure, or another attempt, tells that one has not.
+_FAILED_SINCE = f"{_FAILED} > min_over_time(({_FAILED} and {_SAME} ({_PUSHED} == {_LATEST}))[2d:5m])"
+_NEVER_PUSHED = f"{_FAILED} > 0 and {_SAME} ({_PUSHED} == 0)"
+_BEGUN_ANEW = f"{_ATTEMPT} > min_over_time(({_ATTEMPT} > {_LATEST})[2d:5m])"
+_NEVER_ENDED = f"time() - {by_our_clock(f'{_ATTEMPT} > {_PUSHED}')} > 86400"
 _MONTH = 32 * 86_400
 
 OFFSITE = Group(
@@ -49,13 +59,17 @@ OFFSITE = Group(
         Alert(
             "PeakOffsitePushFailed",
             WARNING,
-            f"({_ATTEMPT} > {_PUSHED}) and on (job, instance, process, repository) ({_FAILED} > 0)",
+            f"({_ATTEMPT} > {_PUSHED}) and {_SAME} "
+            f"(({_FAILED_SINCE}) or ({_NEVER_PUSHED}) or ({_BEGUN_ANEW}) or ({_NEVER_ENDED}))",
             "30m",
-            "pushes to the off-site store fail",
+            "pushes to the off-site store fail or are killed, or one was begun a day ago and has not ended",
             f"Backups {_WHERE} are not sent off-site.",
             f"No push has succeeded since {MOMENT}, when the last one was begun.",
-            "Backups are made here and do not reach the store: credentials, network, a full store, or a lost key.",
-            "The log of `peak_observe.backup`, or `peak-observe backup push` by hand: one line tells the reason.",
+            "Backups are made here and do not reach the store: credentials, network, a full store, or a lost key. Or "
+            "each push is killed before it ends, for want of memory or of time.",
+            "The log of `peak_observe.backup`, or `peak-observe backup push` by hand: one line tells the reason. Of "
+            "one that was killed `journalctl` or `dmesg` tells; one under way for a day may be the first, of very "
+            "much, over a slow line.",
             "Mend that; the next push sends what is missing and nothing twice.",
             subject="repository",
             verdict=LOOK,

@@ -13,9 +13,11 @@ from peak_observe.exporter.sources.backup_sources import Borg, Files, PeakReposi
 from peak_observe.exporter.sources.external_program import ProgramError
 from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.testing import ManualClock
+from tests.backup_recovery.conftest import as_user
 from tests.conftest import binary
 
 PATIENCE = 60.0
+NOBODY = 65534
 
 
 def values(blocks: list[Block]) -> dict[str, float]:
@@ -70,6 +72,24 @@ def test_a_repository_that_was_there_and_is_gone_is_an_error(tmp_path: Path) -> 
     (tmp_path / "backups").rmdir()
     (tmp_path / "away").rename(tmp_path / "backups")
     assert values(source.collect())['peak_backup_files{kind="config",repository="x"}'] == 1
+
+
+def test_a_folder_of_other_things_is_no_repository(tmp_path: Path) -> None:
+    """The path is a wrong one, and no alert would come of it; what any new disk has does not count, nor do backups."""
+    (tmp_path / "lost+found").mkdir()
+    source = PeakRepositorySource("repositories.x", "x", path=tmp_path)
+    source.collect()
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(BackupError, match=f"{tmp_path} holds photos and no backup that can be read: is it a"):
+        source.collect()
+    (tmp_path / "config.toml").write_text("a = 1")
+    manager = RecoveryManager(tmp_path)
+    source.collect()
+    manager.config_backup.add_config(tmp_path / "config.toml")
+    manager.create_backup()
+    (tmp_path / ".peak-observe").rename(tmp_path.parent / "away")
+    found = values(PeakRepositorySource("repositories.x", "x", path=tmp_path).collect())
+    assert found['peak_backup_files{kind="config",repository="x"}'] == 1
 
 
 def test_a_repository_without_backups_grows_old(tmp_path: Path) -> None:
@@ -152,6 +172,35 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     """It is the first thing to go wrong with a disk of dumps."""
     with pytest.raises(FileNotFoundError, match="gone"):
         files(ManualClock(), tmp_path / "gone" / "*" / "x.dump")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("pattern", ["*/*.dump", "**/*.dump", "**", "*/x.dump", "*/deep/x.dump", "**/deep/*", "b*/**"])
+@pytest.mark.parametrize("mode", [0o000, 0o444])
+def test_a_subfolder_that_cannot_be_read_is_an_error(public_path: Path, pattern: str, mode: int) -> None:
+    """It must not drop out of what is stored; the folder of lost files of a disk is none of ours."""
+    for folder in ("below", "below/deep", "lost+found"):
+        (public_path / folder).mkdir()
+        (public_path / folder / "x.dump").write_text("x")
+    (public_path / "lost+found").chmod(0o700)
+
+    def look() -> None:
+        assert files(ManualClock(), public_path / pattern)['peak_backup_stored{,status="success"}'] >= 1
+        (public_path / "below").chmod(mode)
+        with pytest.raises(PermissionError, match="below"):
+            files(ManualClock(), public_path / pattern)
+
+    os.chown(public_path / "below", NOBODY, NOBODY)
+    as_user(NOBODY, look)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_folder_that_needs_no_listing_may_forbid_it(public_path: Path) -> None:
+    """Where the name in it is known, as that of a folder in each home."""
+    (public_path / "home").mkdir()
+    (public_path / "home" / "x.dump").write_text("x")
+    (public_path / "home").chmod(0o711)
+    as_user(NOBODY, lambda: files(ManualClock(), public_path / "*" / "x.dump"))
 
 
 def test_too_many_files_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

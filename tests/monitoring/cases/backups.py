@@ -74,6 +74,13 @@ CASES = [
         {20: ("critical",)},
         (12, 45),
     ),
+    Case(
+        "PeakBackupNeverSucceeded",
+        "all that there were become corrupt",
+        promise("60+60x20 90000+60x60", "60x20 0x60"),
+        {40: ("critical",)},
+        (20,),
+    ),
     Case("PeakBackupNeverSucceeded", "starts afresh", promise("0+60x50", "0x50"), silent=(30, 50)),
     Case("PeakBackupFailed", "fails, then succeeds", attempt("failed", "60x60 3600x60"), {15: ("critical",)}, (8, 70)),
     Case("PeakBackupFailed", "is killed", attempt("interrupted", "60x100"), {15: ("critical",)}, (8,)),

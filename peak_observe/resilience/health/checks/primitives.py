@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience.breaker.registry import get_breaker
@@ -12,7 +12,7 @@ from peak_observe.resilience.common import validation
 from peak_observe.resilience.health.formatting import FUTURE, CheckFunction, Outcome, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from peak_observe.resilience.breaker.breaker import CircuitBreaker
 
@@ -44,8 +44,19 @@ class _Backups(Protocol):
     def list_backups(self) -> Iterable[Any]: ...
 
 
+@runtime_checkable
+class _Named(_Backups, Protocol):
+    """Further members, of a manager that knows what is named and which backups are corrupt."""
+
+    def newest_of_named(self) -> Mapping[str, Any]: ...
+    def unrestorable_backups(self) -> Collection[str]: ...
+
+
 def backup_freshness(manager: _Backups, *, max_age: float, clock: Clock = SYSTEM_CLOCK) -> CheckFunction:
     """Return a check that the newest backup that succeeded is young enough; partial and failed ones do not count.
+
+    Nor does one that is known to be corrupt, or is based on one. Each path and state provider that is named has to be
+    in a backup that is young enough.
 
     Args:
         manager: A `RecoveryManager`.
@@ -58,18 +69,47 @@ def backup_freshness(manager: _Backups, *, max_age: float, clock: Clock = SYSTEM
     validation.check_period("max_age", max_age)
 
     def check() -> Outcome:
-        good = [backup for backup in manager.list_backups() if backup.status.value == "success"]
-        if not good:
-            return False, "there is no backup that succeeded", {}
-        newest = max(good, key=_made)
-        age = clock.now().timestamp() - _made(newest)
-        details = {"backup_id": newest.backup_id, "age_seconds": round(age, 1)}
-        if age < -FUTURE:
-            return False, f"newest backup was made {seconds(-age)} in the future: is the clock right?", details
-        message = f"newest backup is {seconds(max(0.0, age))} old, at most {seconds(max_age)} allowed"
-        return age <= max_age, message, details
+        newest = _newest(manager)
+        made = {name: _made(backup) for name, backup in newest.items() if backup is not None}
+        if len(made) < len(newest):
+            return _missing(manager, [name for name in newest if name not in made])
+        name = min(made, key=made.__getitem__)
+        age = clock.now().timestamp() - made[name]
+        details = {"backup_id": newest[name].backup_id, "age_seconds": round(age, 1)}
+        if (ahead := max(made.values()) - clock.now().timestamp()) > FUTURE:
+            return False, f"newest backup was made {seconds(ahead)} in the future: is the clock right?", details
+        what = f" of {name}" if len(set(made.values())) > 1 else ""
+        message = f"newest backup{what} is {seconds(max(0.0, age))} old, at most {seconds(max_age)} allowed"
+        return age <= max_age, message + _corrupt(manager, made[name]), details
 
     return check
+
+
+def _newest(manager: _Backups) -> Mapping[str, Any]:
+    """Return the newest good backup of each thing that is named; only a `RecoveryManager` knows what that is."""
+    if isinstance(manager, _Named):
+        return manager.newest_of_named()
+    return {"": max(_succeeded(manager), key=_made, default=None)}
+
+
+def _missing(manager: _Backups, names: list[str]) -> Outcome:
+    """Return what to say where some of what is named is in no good backup."""
+    if not any(_succeeded(manager)):
+        return False, "there is no backup that succeeded", {}
+    what = ", ".join(names)
+    message = f"no backup that succeeded and is whole holds {what}" if what else "no backup that succeeded is whole"
+    return False, message + _corrupt(manager, 0.0), {"missing": names} if what else {}
+
+
+def _corrupt(manager: _Backups, after: float) -> str:
+    """Return the names of the backups that succeeded after a time and do not count, for the end of a message."""
+    corrupt = manager.unrestorable_backups() if isinstance(manager, _Named) else ()
+    names = [item.backup_id for item in _succeeded(manager) if item.backup_id in corrupt and _made(item) > after]
+    return f"; known to be corrupt: {', '.join(names)}" if names else ""
+
+
+def _succeeded(manager: _Backups) -> Iterator[Any]:
+    return (backup for backup in manager.list_backups() if backup.status.value == "success")
 
 
 def _made(backup: Any) -> float:

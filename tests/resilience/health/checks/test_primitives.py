@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from datetime import timedelta
 from enum import Enum
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from peak_observe import CircuitBreaker
+from peak_observe import CircuitBreaker, RecoveryManager
 from peak_observe.resilience.health import checks
 from peak_observe.testing import ManualClock
 
@@ -109,3 +110,72 @@ def test_ages_that_make_no_sense_are_refused(make: Callable) -> None:
     """When the check is made."""
     with pytest.raises(ValueError, match="max_age must be"):
         make()
+
+
+@pytest.fixture
+def recovery(tmp_path: Path, clock: ManualClock) -> RecoveryManager:
+    """Return a manager that names a file of configuration and one of data."""
+    for name in ("bot.toml", "trades.csv"):
+        (tmp_path / name).write_text("a = 1")
+    manager = RecoveryManager(tmp_path / "backups", clock=clock)
+    manager.config_backup.add_config(tmp_path / "bot.toml")
+    manager.data_backup.add_data_path(tmp_path / "trades.csv")
+    return manager
+
+
+def test_a_backup_that_is_known_to_be_corrupt_does_not_count(recovery: RecoveryManager, clock: ManualClock) -> None:
+    """An older one does that is whole, and the message names the corrupt one; a repaired one counts again."""
+    check = checks.backup_freshness(recovery, max_age=7200, clock=clock)
+    first = recovery.create_backup()
+    assert check()[:2] == (True, "newest backup is 0.0 s old, at most 2.0 h allowed")
+    clock.advance(3600)
+    second = recovery.create_backup()
+    stored = {name: next(recovery.backup_root.glob(f"{name}/config/*bot.toml")) for name in (first, second)}
+    for name in (second, first):
+        Path(stored[name]).chmod(0o644)
+        stored[name].write_text("a = 2")
+        assert not recovery.verify_backup(name).ok
+        if name == second:
+            message = f"newest backup is 1.0 h old, at most 2.0 h allowed; known to be corrupt: {second}"
+            assert check()[:2] == (True, message)
+    what = f"{recovery.config_backup.config_paths[0]}, {recovery.data_backup.data_paths[0]}"
+    message = f"no backup that succeeded and is whole holds {what}; known to be corrupt: {second}, {first}"
+    assert check()[:2] == (False, message)
+    stored[second].write_text("a = 1")
+    assert recovery.verify_backup(second).ok
+    assert check()[0] is True
+
+
+def test_a_backup_based_on_a_corrupt_one_does_not_count(recovery: RecoveryManager, clock: ManualClock) -> None:
+    """It needs its files; who names nothing is told so as well."""
+    base = recovery.create_backup()
+    clock.advance(60)
+    upon = recovery.create_backup(incremental=True)
+    stored = next(recovery.backup_root.glob(f"{base}/config/*bot.toml"))
+    stored.chmod(0o644)
+    stored.write_text("a = 2")
+    assert not recovery.verify_backup(base).ok
+    other = RecoveryManager(recovery.backup_root, name="other", clock=clock)
+    message = f"no backup that succeeded is whole; known to be corrupt: {upon}, {base}"
+    assert checks.backup_freshness(other, max_age=3600, clock=clock)() == (False, message, {})
+
+
+def test_all_that_is_named_has_to_be_in_a_fresh_backup(recovery: RecoveryManager, clock: ManualClock) -> None:
+    """A backup without the data is no fresh one of them, as the metrics tell it: the oldest of the newest counts."""
+    check = checks.backup_freshness(recovery, max_age=3600, clock=clock)
+    data = recovery.data_backup.data_paths[0]
+    recovery.create_backup(include_data=False)
+    healthy, message, details = check()
+    assert (healthy, message) == (False, f"no backup that succeeded and is whole holds {data}")
+    assert details == {"missing": [str(data)]}
+    both = recovery.create_backup()
+    clock.advance(7200)
+    recovery.create_backup(include_data=False)
+    healthy, message, details = check()
+    assert (healthy, message) == (False, f"newest backup of {data} is 2.0 h old, at most 1.0 h allowed")
+    assert details == {"backup_id": both, "age_seconds": 7200.0}
+    recovery.state_snapshot.register_provider("bot", lambda: {"a": 1})
+    recovery.create_backup(include_state=False)
+    assert check()[:2] == (False, "no backup that succeeded and is whole holds the state 'bot'")
+    recovery.create_backup()
+    assert check()[:2] == (True, "newest backup is 0.0 s old, at most 1.0 h allowed")
