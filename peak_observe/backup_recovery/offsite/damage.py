@@ -20,6 +20,7 @@ from peak_observe.errors import (
     BackupError,
     BackupNotFoundError,
     BackupUnreadableError,
+    StoreError,
 )
 from peak_observe.support.loggers import logger
 
@@ -70,6 +71,8 @@ class Mend:
         self._store = store
         self._host = host
         self._known = known
+        if known:
+            _mend_indexes(store)
         # What is there with its size is not sent again, whatever its content.
         self._there = store.index(store.present())[0].objects if known else {}
 
@@ -138,3 +141,10 @@ class Mend:
         objects = [name for name in before.objects if name in kept]
         others = 0 if was_sent else before.count - len(before.objects)
         return Damage(others + len(objects), before.every_byte, objects)
+
+
+def _mend_indexes(store: Store) -> None:
+    try:
+        store.mend_indexes()
+    except StoreError as error:  # credentials that can only add
+        _log.warning("what is damaged in the store is not mended: %s", error)
