@@ -32,13 +32,17 @@ def names(records: Collection[Record], bad: Collection[Unreadable]) -> set[str]:
     return {backup_path(record.host, record.backup.backup_id) for record in records} | {item.name for item in bad}
 
 
-def looked_at(known: Status, reports: Sequence[StoreReport], recorded: set[str]) -> Status:
+def looked_at(
+    known: Status, reports: Sequence[StoreReport], recorded: set[str], present: Mapping[str, int], now: float
+) -> Status:
     """Return the status after a look at some backups: what was found in others before still counts.
 
     Args:
         known: What was known before.
         reports: What was found.
         recorded: The names of all records in the store.
+        present: The objects in the store, with their bytes.
+        now: The time of the look.
     """
     damaged = {name: item for name, item in known.damaged.items() if name in recorded}
     looked = {_name(report): report for report in reports}
@@ -46,7 +50,13 @@ def looked_at(known: Status, reports: Sequence[StoreReport], recorded: set[str])
         before = damaged.get(name)
         if before is None or report.every_byte or not before.every_byte:
             damaged[name] = _damage(report)
-    return known.with_damage(damaged, whole=looked.keys() >= recorded)
+    ok = bool(reports) and all(report.ok for report in reports)
+    return replace(
+        known.with_damage(damaged, whole=looked.keys() >= recorded),
+        objects=len(present),
+        stored_bytes=sum(present.values()),
+        last_verified=now if ok else known.last_verified,
+    )
 
 
 def _name(report: StoreReport) -> str:

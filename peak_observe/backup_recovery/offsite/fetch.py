@@ -145,6 +145,7 @@ class Fetch:
         self._record = record
         self._backup = record.backup
         self._index = index
+        self._needs = set(record.needs)
         self._tell = tell
         self._lock = threading.Lock()
         self._writing = threading.Lock()
@@ -228,7 +229,7 @@ class Fetch:
         for entry in files:
             at = 0
             for piece in self._pieces(entry):
-                place = self._index.place(piece)
+                place = self._index.place(piece, self._needs)
                 if place is None:
                     self._problem(f"{entry.stored}: its content is missing in the store")
                     break

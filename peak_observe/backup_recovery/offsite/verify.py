@@ -10,7 +10,7 @@ from peak_observe.backup_recovery.files.workers import Progress
 from peak_observe.backup_recovery.offsite.choice import bases
 from peak_observe.backup_recovery.offsite.fetch import Fetch
 from peak_observe.backup_recovery.offsite.index import Index
-from peak_observe.backup_recovery.offsite.record import Record, backup_path, manifest_path, shown_object
+from peak_observe.backup_recovery.offsite.record import MANIFESTS, Record, backup_path, manifest_path, shown_object
 from peak_observe.backup_recovery.offsite.store import Store, Unreadable
 from peak_observe.errors import BackupNotFoundError
 
@@ -40,6 +40,22 @@ class StoreReport(NamedTuple):
         return not self.problems
 
 
+class Look(NamedTuple):
+    """Look at a store that needs no private key.
+
+    Args:
+        present: The objects with their bytes.
+        manifests: The manifests with theirs, by their names.
+        told: All that the indexes tell.
+        bad: The indexes that cannot be read.
+    """
+
+    present: dict[str, int]
+    manifests: dict[str, int]
+    told: Index
+    bad: list[Unreadable]
+
+
 def verify(store: Store, records: list[Record], known: list[Record], tell: Tell | None = None) -> list[StoreReport]:
     """Return what is wrong with each backup, and with what it is based on, without which nobody restores it.
 
@@ -52,15 +68,14 @@ def verify(store: Store, records: list[Record], known: list[Record], tell: Tell 
     Raises:
         StoreError: The store cannot be reached.
     """
-    present = store.present()
-    index, bad = store.index()
+    look = looked(store)
     sound: set[bytes] = set()  # many backups share what is read once
 
     @cache  # many are based on one
     def wrong(record: Record) -> list[str]:
         if store.opener is None:
-            return _missing(store, record, index, present)
-        return Fetch(store, record, index, tell).check(sound)
+            return missing(record, look)
+        return Fetch(store, record, look.told, tell).check(sound)
 
     def report(record: Record) -> StoreReport:
         backup = record.backup
@@ -69,17 +84,27 @@ def verify(store: Store, records: list[Record], known: list[Record], tell: Tell 
         except BackupNotFoundError:
             place = backup_path(record.host, backup.base)
             problems = [f"{place}: is missing or damaged, and this backup is based on it", *wrong(record)]
-        found = tuple(dict.fromkeys([*problems, *map(str, bad)] if problems else []))
+        found = tuple(dict.fromkeys([*problems, *map(str, look.bad)] if problems else []))
         return StoreReport(backup.backup_id, record.host, backup.size_bytes, store.opener is not None, found)
 
     return [report(record) for record in records]
 
 
-def _missing(store: Store, record: Record, index: Index, present: dict[str, int]) -> list[str]:
+def looked(store: Store) -> Look:
+    """Return what a store lists, and what its indexes tell.
+
+    Raises:
+        StoreError: It cannot be reached.
+    """
+    manifests = {found.name: found.size for found in store.listed(MANIFESTS)}
+    return Look(store.present(), manifests, *store.index())
+
+
+def missing(record: Record, look: Look) -> list[str]:
     """Return what is missing or has another size than was written."""
     problems = []
     for name in record.needs:
-        found, known = present.get(name.hex()), index.objects.get(name)
+        found, known = look.present.get(name.hex()), look.told.objects.get(name)
         if found is None:
             problems.append(f"{shown_object(name)}: is missing")
         elif known is None:
@@ -87,7 +112,7 @@ def _missing(store: Store, record: Record, index: Index, present: dict[str, int]
         elif known[1] != found:
             problems.append(f"{shown_object(name)}: has {found} bytes instead of {known[1]}")
     path = manifest_path(record.host, record.backup.backup_id)
-    if store.transport.stat(path) is None:
+    if path not in look.manifests:
         problems.append(f"{path}: is missing")
     return problems
 
