@@ -213,7 +213,7 @@ class OffsiteStore:
         Raises:
             BackupError: The store cannot be reached, or a key is wrong.
         """
-        good, bad = verification.readable(self._store(identity))
+        good, bad = verification.readable(self._store(identity), self._now())
         return [StoredBackup(item.host, item.backup, item.sent) for item in good], bad
 
     @as_raised()
@@ -237,7 +237,7 @@ class OffsiteStore:
             BackupError: The store cannot be reached, or a key is wrong.
         """
         with self._operation("backup.offsite_verify"):
-            known, bad = verification.readable(store := self._store(identity))
+            known, bad = verification.readable(store := self._store(identity), self._now())
             records, recorded = known, names(known, bad)
             if backup_id is not None:
                 records = [record for record in records if record.backup.backup_id == backup_id]
@@ -302,7 +302,7 @@ class OffsiteStore:
         """
         settle_home(self._repository)
         store = self._store(identity)
-        records, bad = verification.readable(store)
+        records, bad = verification.readable(store, self._now())
         wanted: dict[str, Any] = {"parts": holding or parts, "places": places, "allow_partial": allow_partial}
         damaged = known_damage(self._repository.own)
         record = choose(records, bad, backup_id, host, own=self.host, damaged=damaged, **wanted)

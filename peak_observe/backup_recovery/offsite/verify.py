@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from math import inf
 from typing import NamedTuple
 
 from peak_observe.backup_recovery.files.workers import Progress
@@ -12,6 +13,7 @@ from peak_observe.backup_recovery.offsite.fetch import Fetch
 from peak_observe.backup_recovery.offsite.index import Index
 from peak_observe.backup_recovery.offsite.record import MANIFESTS, Record, backup_path, manifest_path, shown_object
 from peak_observe.backup_recovery.offsite.store import Store, Unreadable
+from peak_observe.backup_recovery.repository.metadata import SKEW
 from peak_observe.errors import BackupNotFoundError
 
 Tell = Callable[[Progress], object]
@@ -124,17 +126,22 @@ def of_unreadable(item: Unreadable) -> StoreReport:
 
 
 def newest_by_host(records: list[Record]) -> dict[str, Record]:
-    """Return the newest good backup of each host."""
+    """Return the newest good backup of each host, of records of which the newest are first."""
     found: dict[str, Record] = {}
     for record in records:
-        best = found.get(record.host)
-        if record.backup.good and (best is None or best.backup.order < record.backup.order):
-            found[record.host] = record
+        if record.backup.good:
+            found.setdefault(record.host, record)
     return found
 
 
-def readable(store: Store) -> tuple[list[Record], list[Unreadable]]:
+def readable(store: Store, now: float = inf) -> tuple[list[Record], list[Unreadable]]:
     """Return the records that can be read, the newest first, and those that cannot.
+
+    Those of the future, which a clock that was ahead has made, are last: they would be the newest for ever.
+
+    Args:
+        store: The store.
+        now: The Unix time in seconds.
 
     Raises:
         StoreError: The store cannot be reached.
@@ -146,4 +153,9 @@ def readable(store: Store) -> tuple[list[Record], list[Unreadable]]:
             bad.append(found)
         else:
             good.append(found)
-    return sorted(good, key=lambda record: (record.backup.created, record.backup.order), reverse=True), bad
+
+    def age(record: Record) -> tuple[float, object]:
+        made = record.backup.created.timestamp()
+        return made if made <= now + SKEW else -inf, record.backup.order
+
+    return sorted(good, key=age, reverse=True), bad

@@ -1,8 +1,11 @@
 """Choice of the backup that is restored, and of those that stay, where a store is damaged or a clock was wrong."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from peak_observe.backup_recovery import RetentionPolicy
+from peak_observe.backup_recovery import RecoveryManager, RetentionPolicy
+from peak_observe.clock import SystemClock
 from peak_observe.errors import BackupCorruptError
 
 from .conftest import random_bytes
@@ -89,3 +92,37 @@ def test_prune_sees_what_is_missing_before_anybody_has_verified(away, kind: str,
     assert kept(report) == [name, whole]
     assert kept(away.opened().prune(RetentionPolicy(last=1))) == [name, whole]
     assert away.opened().restore(whole, identity=away.identity, restore_to=away.folder / "out")
+
+
+class Ahead(SystemClock):
+    """Clock that is 400 days ahead."""
+
+    def now(self) -> datetime:
+        """Return the wall-clock time."""
+        return datetime.now(UTC) + timedelta(days=400)
+
+
+class Behind(SystemClock):
+    """Clock that has forgotten the time."""
+
+    def now(self) -> datetime:
+        """Return the wall-clock time."""
+        return datetime(1970, 1, 2, tzinfo=UTC)
+
+
+def test_a_backup_of_the_future_is_not_the_newest(away, program) -> None:
+    """One that a clock has made that was ahead would be the newest one for more than a year."""
+    ahead = RecoveryManager(away.manager.backup_root, clock=Ahead())
+    ahead.data_backup.add_data_path(program.data)
+    future = away.store.push(ahead.create_backup(include_config=False)).backup_id
+    with away.opened().fetched(identity=away.identity) as (_, chosen):
+        assert chosen == future  # there is no other one
+    names = [away.pushed(include_config=False).backup_id for _ in range(2)]
+    with away.opened().fetched(identity=away.identity) as (_, chosen):
+        assert chosen == names[-1]
+    assert away.opened().drill(identity=away.identity).backup_id == names[-1]
+    assert [report.backup_id for report in away.opened().verify()] == [names[-1]]
+    assert [item.backup.backup_id for item in away.opened().backups()[0]] == [names[1], names[0], future]
+    behind = away.opened(clock=Behind())
+    with behind.fetched(identity=away.identity) as (_, chosen):
+        assert chosen == names[-1]
