@@ -78,6 +78,7 @@ class Store:
         self.opener = opener
         self._cache = cache
         self._unreadable: set[str] = set()
+        self.distrusted: set[str] = set()  # manifests that are known to be damaged whatever their size
 
     def records(self) -> Iterator[tuple[str, Record | Unreadable]]:
         """Yield all records with their names, the unreadable ones too.
@@ -124,8 +125,9 @@ class Store:
 
     def write_manifest(self, host: str, backup_id: str, text: bytes) -> int:
         """Write a backup's manifest, and return its bytes in the store."""
-        sealed = self.seal(text)
-        self.transport.put(manifest_path(host, backup_id), sealed)
+        sealed, path = self.seal(text), manifest_path(host, backup_id)
+        self.transport.put(path, sealed)
+        self.distrusted.discard(path)
         return len(sealed)
 
     def manifest(self, host: str, backup_id: str) -> bytes:

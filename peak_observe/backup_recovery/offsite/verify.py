@@ -114,8 +114,8 @@ def missing(record: Record, look: Look) -> list[str]:
         elif known[1] != found:
             problems.append(f"{shown_object(name)}: has {found} bytes instead of {known[1]}")
     path = manifest_path(record.host, record.backup.backup_id)
-    if path not in look.manifests:
-        problems.append(f"{path}: is missing")
+    if wrong := record.wrong_manifest(look.manifests.get(path)):
+        problems.append(f"{path}: {wrong}")
     return problems
 
 
