@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from peak_observe.backup_recovery.offsite.record import Record, StoredBackup
 from peak_observe.backup_recovery.offsite.store import Unreadable
-from peak_observe.backup_recovery.repository.choice import newest_holding, restorable, why_none
+from peak_observe.backup_recovery.repository.choice import Choice, newest_holding, restorable, why_none
 from peak_observe.backup_recovery.repository.manifest import source_of
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata
 from peak_observe.backup_recovery.repository.repository import Repository
@@ -26,6 +26,7 @@ def choose(
     own: str,
     parts: Collection[str] = (),
     places: Collection[str] = (),
+    damaged: Collection[tuple[str, str]] = (),
     allow_partial: bool = False,
 ) -> Record:
     """Return the record of the backup that is meant.
@@ -38,6 +39,7 @@ def choose(
         own: This host.
         parts: The parts that are wanted; none for what was named when the newest one was made.
         places: The paths that are wanted, as far as any backup holds them.
+        damaged: Hosts and names of backups known to be damaged: `latest` is another one, if that holds as much.
         allow_partial: Whether `latest` may be a partial one where no good one holds the parts.
 
     Raises:
@@ -50,7 +52,7 @@ def choose(
     if which == LATEST:
         for item in bad:
             _log.warning("%s in the store cannot be read: %s", item.name, item.reason)
-        found = _newest(left, parts, places, allow_partial=allow_partial)
+        found = _newest(left, parts, places, damaged, allow_partial=allow_partial)
     else:
         found = [record for record in left if _begins(record, which)]
         found = [record for record in found if record.backup.backup_id == which] or found
@@ -81,7 +83,12 @@ def _nothing(which: str, records: Collection[Record]) -> str:
 
 
 def _newest(
-    records: Collection[Record], parts: Collection[str], places: Collection[str], *, allow_partial: bool
+    records: Collection[Record],
+    parts: Collection[str],
+    places: Collection[str],
+    damaged: Collection[tuple[str, str]],
+    *,
+    allow_partial: bool,
 ) -> list[Record]:
     """Return the record of the newest backup that holds what is wanted; newer ones that do not are logged.
 
@@ -89,7 +96,7 @@ def _newest(
         BackupNotFoundError: No good one holds the parts.
     """
     held = [record.backup for record in records]
-    lost = {backup_id for _, backup_id in without_base(records)}
+    lost = {backup_id for _, backup_id in corrupt(records)}
     for name in sorted(lost, reverse=True):
         _log.warning("%s in the store is passed over: what it is based on is missing or damaged", name)
     backups = restorable(held, lost, fits=lambda backup: set(parts) <= set(backup.parts), allow_partial=allow_partial)
@@ -98,12 +105,25 @@ def _newest(
     choice = newest_holding(backups, only=parts, places=lambda _: map(source_of, places))
     if choice is None:
         raise BackupNotFoundError(LATEST, f"no good one in the store holds {' and '.join(sorted(parts))}")
+    choice = _whole(choice, backups, {backup_id for _, backup_id in corrupt(records, damaged)})
     for newer in choice.newer:
         _log.warning("%s in the store is newer and does not hold all that is wanted", newer.backup_id)
     if not choice.backup.good:
         name = choice.backup.backup_id
         _log.warning("%s in the store is partial: none of this host that has succeeded holds what is wanted", name)
     return [record for record in records if record.backup.backup_id == choice.backup.backup_id]
+
+
+def _whole(choice: Choice, backups: list[BackupMetadata], damaged: Collection[str]) -> Choice:
+    """Return the choice without those that are known to be damaged, which is logged; as it is if no other one fits."""
+    whole = [backup for backup in backups if backup.backup_id not in damaged]
+    other = newest_holding(whole, only=choice.parts, places=lambda _: choice.places) if whole else None
+    if choice.backup in whole or other is None or not all(map(other.backup.holds, choice.places)):
+        return choice
+    for backup in backups[: backups.index(other.backup)]:
+        if backup.backup_id in damaged:
+            _log.warning("%s in the store is passed over: it is known to be damaged", backup.backup_id)
+    return other
 
 
 def to_push(repository: Repository, backup_id: str | None) -> BackupMetadata:
@@ -121,10 +141,18 @@ def to_push(repository: Repository, backup_id: str | None) -> BackupMetadata:
     return good[-1]
 
 
-def without_base(stored: Iterable[Record | StoredBackup]) -> set[tuple[str, str]]:
-    """Return the hosts and names of backups of a store whose base is not there, so that nobody restores them."""
+def corrupt(stored: Iterable[Record | StoredBackup], damaged: Collection[tuple[str, str]] = ()) -> set[tuple[str, str]]:
+    """Return the hosts and names of backups of a store that nobody restores.
+
+    Args:
+        stored: All backups.
+        damaged: The hosts and names of those that are known to be damaged; what is based on one is, too.
+    """
     found = {(item.host, item.backup.backup_id): item.backup.base for item in stored}
-    return {(host, name) for (host, name), base in found.items() if base and (host, base) not in found}
+    lost = {(host, name) for (host, name), base in found.items() if base and (host, base) not in found}
+    return lost | {
+        (host, name) for (host, name), base in found.items() if not {(host, name), (host, base)}.isdisjoint(damaged)
+    }
 
 
 def bases(records: Collection[Record], record: Record) -> list[Record]:

@@ -11,7 +11,15 @@ from msgspec.structs import replace
 
 from peak_observe.backup_recovery.offsite.choice import bases
 from peak_observe.backup_recovery.offsite.push import PushReport
-from peak_observe.backup_recovery.offsite.record import OBJECTS, SHOWN, Record, backup_path, shown_object
+from peak_observe.backup_recovery.offsite.record import (
+    MANIFESTS,
+    OBJECTS,
+    SHOWN,
+    Record,
+    backup_path,
+    manifest_path,
+    shown_object,
+)
 from peak_observe.backup_recovery.offsite.store import Store, Unreadable
 from peak_observe.backup_recovery.offsite.verify import StoreReport, of_unreadable, readable, verify
 from peak_observe.backup_recovery.repository.offsite_status import Damage, Status
@@ -20,6 +28,7 @@ from peak_observe.errors import (
     BackupError,
     BackupNotFoundError,
     BackupUnreadableError,
+    StoreError,
 )
 from peak_observe.support.loggers import logger
 
@@ -31,13 +40,17 @@ def names(records: Collection[Record], bad: Collection[Unreadable]) -> set[str]:
     return {backup_path(record.host, record.backup.backup_id) for record in records} | {item.name for item in bad}
 
 
-def looked_at(known: Status, reports: Sequence[StoreReport], recorded: set[str]) -> Status:
+def looked_at(
+    known: Status, reports: Sequence[StoreReport], recorded: set[str], present: Mapping[str, int], now: float
+) -> Status:
     """Return the status after a look at some backups: what was found in others before still counts.
 
     Args:
         known: What was known before.
         reports: What was found.
         recorded: The names of all records in the store.
+        present: The objects in the store, with their bytes.
+        now: The time of the look.
     """
     damaged = {name: item for name, item in known.damaged.items() if name in recorded}
     looked = {_name(report): report for report in reports}
@@ -45,7 +58,13 @@ def looked_at(known: Status, reports: Sequence[StoreReport], recorded: set[str])
         before = damaged.get(name)
         if before is None or report.every_byte or not before.every_byte:
             damaged[name] = _damage(report)
-    return known.with_damage(damaged, whole=looked.keys() >= recorded)
+    ok = bool(reports) and all(report.ok for report in reports)
+    return replace(
+        known.with_damage(damaged, whole=looked.keys() >= recorded),
+        objects=len(present),
+        stored_bytes=sum(present.values()),
+        last_verified=now if ok else known.last_verified,
+    )
 
 
 def _name(report: StoreReport) -> str:
@@ -53,8 +72,13 @@ def _name(report: StoreReport) -> str:
 
 
 def _damage(report: StoreReport) -> Damage:
-    objects = [line[: SHOWN + 1] for line in report.problems if report.every_byte and line.startswith(f"{OBJECTS}/")]
-    return Damage(len(report.problems), report.every_byte, objects)
+    named = [_object(line) for line in report.problems if report.every_byte and line.startswith((OBJECTS, MANIFESTS))]
+    return Damage(len(report.problems), report.every_byte, named)
+
+
+def _object(line: str) -> str:
+    """Return the object that a line names: cut as messages do, or a manifest."""
+    return line.partition(": ")[0] if line.startswith(MANIFESTS) else line[: SHOWN + 1]
 
 
 class Mend:
@@ -70,6 +94,9 @@ class Mend:
         self._store = store
         self._host = host
         self._known = known
+        if known:
+            _mend_indexes(store)
+        store.distrusted.update(name for item in known.values() for name in item.objects)
         # What is there with its size is not sent again, whatever its content.
         self._there = store.index(store.present())[0].objects if known else {}
 
@@ -129,12 +156,21 @@ class Mend:
                 left[name] = before
             else:
                 needed = [*bases(known, records[name]), records[name]]
-                left[name] = self._unseen(before, needed, was_sent=name in sent)
+                left[name] = self._unseen(before, needed, sent)
         return left
 
-    def _unseen(self, before: Damage, needed: Sequence[Record], *, was_sent: bool) -> Damage:
-        """Return what is left of damage that only the private key shows: objects that were not sent again."""
+    def _unseen(self, before: Damage, needed: Sequence[Record], sent: Collection[str]) -> Damage:
+        """Return what is left of damage that only the private key shows: objects and manifests not sent again."""
         kept = {shown_object(name) for record in needed for name in record.needs if name in self._there}
+        paths = [(record.host, record.backup.backup_id) for record in needed]
+        kept |= {manifest_path(*path) for path in paths if backup_path(*path) not in sent}
         objects = [name for name in before.objects if name in kept]
-        others = 0 if was_sent else before.count - len(before.objects)
+        others = 0 if backup_path(*paths[-1]) in sent else before.count - len(before.objects)
         return Damage(others + len(objects), before.every_byte, objects)
+
+
+def _mend_indexes(store: Store) -> None:
+    try:
+        store.mend_indexes()
+    except StoreError as error:  # credentials that can only add
+        _log.warning("what is damaged in the store is not mended: %s", error)

@@ -14,6 +14,7 @@ from peak_observe.support import posix
 
 LEVEL = 3  # of zstd: its own default, faster than one core encrypts
 RANDOM = 256  # bytes, more than the part of random length that age adds to each head
+LEAST = 200  # bytes that age adds to what it seals for one recipient
 READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _SECRET = "AGE-SECRET-KEY-1"  # noqa: S105 - the beginning of every such line, no secret
 

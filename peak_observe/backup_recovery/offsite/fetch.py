@@ -20,7 +20,7 @@ from peak_observe.backup_recovery.files.copying import CREATE
 from peak_observe.backup_recovery.files.workers import Meter, Progress
 from peak_observe.backup_recovery.manager import RecoveryManager
 from peak_observe.backup_recovery.offsite.index import Index, Place
-from peak_observe.backup_recovery.offsite.record import Record, shown_object
+from peak_observe.backup_recovery.offsite.record import Record, manifest_path, shown_object
 from peak_observe.backup_recovery.offsite.store import Store
 from peak_observe.backup_recovery.offsite.workers import Requests
 from peak_observe.backup_recovery.repository.leftovers import OFFSITE
@@ -145,6 +145,7 @@ class Fetch:
         self._record = record
         self._backup = record.backup
         self._index = index
+        self._needs = set(record.needs)
         self._tell = tell
         self._lock = threading.Lock()
         self._writing = threading.Lock()
@@ -164,7 +165,9 @@ class Fetch:
                 raise ValueError("it is not what was written")  # noqa: TRY301 - one place that says which file
             return text, Manifest.from_json(text, backup_id, self._backup.base)
         except (ObjectMissingError, ValueError) as error:
-            raise BackupCorruptError(backup_id, (f"{MANIFEST}: {error}",)) from None
+            reason = "is missing" if isinstance(error, ObjectMissingError) else error
+            path = manifest_path(self._record.host, backup_id)
+            raise BackupCorruptError(backup_id, (f"{path}: {reason}",)) from None
 
     def into(self, root: Path, *, parts: Collection[str] = ()) -> None:
         """Write the backup into a repository.
@@ -228,7 +231,7 @@ class Fetch:
         for entry in files:
             at = 0
             for piece in self._pieces(entry):
-                place = self._index.place(piece)
+                place = self._index.place(piece, self._needs)
                 if place is None:
                     self._problem(f"{entry.stored}: its content is missing in the store")
                     break

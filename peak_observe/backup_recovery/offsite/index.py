@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -87,17 +87,20 @@ class Index:
     def __init__(self, present: Mapping[str, int] | None = None) -> None:
         self._present = present
         self._places: dict[bytes, Place] = {}
+        self._older: dict[bytes, list[Place]] = {}
         self._files: dict[bytes, bytes] = {}
         self.objects: dict[bytes, tuple[int, int]] = {}
 
     def add(self, found: IndexFile) -> None:
-        """Take in an index; the later of two places counts."""
+        """Take in an index; the later of two places counts, but for who needs the object of the other."""
         for item in found.objects:
             if self._present is not None and self._present.get(item.name.hex()) != item.sealed:
                 continue  # it is gone, or has another size than was written
             self.objects[item.name] = item.size, item.sealed
             at = 0
             for name, length in item.pieces:
+                if name in self._places and self._places[name].object != item.name:
+                    self._older.setdefault(name, []).append(self._places[name])
                 self._places[name] = Place(item.name, at, length)
                 at += length
         self._files.update(found.files)
@@ -111,9 +114,15 @@ class Index:
         """Return whether the pieces of a file's content are known."""
         return file in self._files
 
-    def place(self, piece: bytes) -> Place | None:
-        """Return where a piece lies; None if it is not there."""
-        return self._places.get(piece)
+    def place(self, piece: bytes, needs: Collection[bytes] = ()) -> Place | None:
+        """Return where a piece lies, in one of the objects that are needed if they are named; None if it is not there.
+
+        Content that was written anew lies in two objects, of which either may be damaged.
+        """
+        found = self._places.get(piece)
+        if found is None or not needs or found.object in needs:
+            return found
+        return next((place for place in self._older.get(piece, ()) if place.object in needs), found)
 
     def thin(self, pieces: Iterable[bytes]) -> set[bytes]:
         """Return the objects of which these pieces use so little that they should be written anew."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -35,7 +35,7 @@ from peak_observe.backup_recovery.offsite.transport import Counted
 from peak_observe.backup_recovery.offsite.verify import StoreReport
 from peak_observe.backup_recovery.repository.manifest import label_of
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata
-from peak_observe.backup_recovery.repository.offsite_status import FAILED, SUCCESS, Status, StatusFile
+from peak_observe.backup_recovery.repository.offsite_status import FAILED, SUCCESS, Status, StatusFile, known_damage
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.backup_recovery.repository.retention import RetentionPolicy
 from peak_observe.backup_recovery.restore.restore import RestoreReport
@@ -213,7 +213,7 @@ class OffsiteStore:
         Raises:
             BackupError: The store cannot be reached, or a key is wrong.
         """
-        good, bad = verification.readable(self._store(identity))
+        good, bad = verification.readable(self._store(identity), self._now())
         return [StoredBackup(item.host, item.backup, item.sent) for item in good], bad
 
     @as_raised()
@@ -237,7 +237,7 @@ class OffsiteStore:
             BackupError: The store cannot be reached, or a key is wrong.
         """
         with self._operation("backup.offsite_verify"):
-            known, bad = verification.readable(store := self._store(identity))
+            known, bad = verification.readable(store := self._store(identity), self._now())
             records, recorded = known, names(known, bad)
             if backup_id is not None:
                 records = [record for record in records if record.backup.backup_id == backup_id]
@@ -247,14 +247,9 @@ class OffsiteStore:
             elif not all_:
                 records = list(verification.newest_by_host(records).values())
             reports = [*verification.verify(store, records, known, progress), *map(verification.of_unreadable, bad)]
-        self._note_looked(store, reports, recorded)
+        present, now = store.present(), self._now()
+        self._note(lambda status: looked_at(status, reports, recorded, present, now))
         return reports
-
-    def _note_looked(self, store: Store, reports: Sequence[StoreReport], recorded: set[str]) -> None:
-        sizes, now = store.present().values(), self._now()
-        found = {"objects": len(sizes), "stored_bytes": sum(sizes)}
-        verified = {"last_verified": now} if reports and all(report.ok for report in reports) else {}
-        self._note(lambda known: replace(looked_at(known, reports, recorded), **found, **verified))
 
     def prune(
         self, policy: RetentionPolicy, *, identity: str | Path | None = None, dry_run: bool = False
@@ -270,7 +265,8 @@ class OffsiteStore:
             BackupError: A push is under way, a record cannot be read, or the credentials do not allow it.
         """
         with self._operation("backup.offsite_prune"):
-            return pruning.prune(self._store(identity), policy, dry_run=dry_run)
+            damaged = known_damage(self._repository.own)
+            return pruning.prune(self._store(identity), policy, damaged=damaged, dry_run=dry_run)
 
     @contextmanager
     def fetched(
@@ -306,9 +302,10 @@ class OffsiteStore:
         """
         settle_home(self._repository)
         store = self._store(identity)
-        records, bad = verification.readable(store)
+        records, bad = verification.readable(store, self._now())
         wanted: dict[str, Any] = {"parts": holding or parts, "places": places, "allow_partial": allow_partial}
-        record = choose(records, bad, backup_id, host, own=self.host, **wanted)
+        damaged = known_damage(self._repository.own)
+        record = choose(records, bad, backup_id, host, own=self.host, damaged=damaged, **wanted)
         index, _ = store.index()
         with temporary_repository(beside) as root:
             with as_raised():

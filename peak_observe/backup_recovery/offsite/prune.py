@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from peak_observe.backup_recovery.offsite.choice import without_base
+from peak_observe.backup_recovery.offsite.choice import corrupt
 from peak_observe.backup_recovery.offsite.index import VERSION, IndexFile, Stored
 from peak_observe.backup_recovery.offsite.leases import exclusive
 from peak_observe.backup_recovery.offsite.record import MANIFESTS, Record, backup_path, manifest_path, object_path
 from peak_observe.backup_recovery.offsite.store import Store, Unreadable
+from peak_observe.backup_recovery.offsite.verify import looked, missing
 from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
 from peak_observe.errors import BackupError
 
@@ -30,7 +31,9 @@ class PruneReport(NamedTuple):
     freed_bytes: int
 
 
-def select(store: Store, policy: RetentionPolicy) -> tuple[dict[str, Selection], list[Record]]:
+def select(
+    store: Store, policy: RetentionPolicy, damaged: Collection[tuple[str, str]] = ()
+) -> tuple[dict[str, Selection], list[Record]]:
     """Return what a policy keeps and removes of each host, and all records.
 
     Raises:
@@ -41,21 +44,26 @@ def select(store: Store, policy: RetentionPolicy) -> tuple[dict[str, Selection],
         if isinstance(found, Unreadable):
             raise BackupError(f"nothing was removed, as {name} cannot be read: {found.reason}; remove it or push again")
         records.append(found)
-    hosts = sorted({record.host for record in records})
-    return {host: _selected(policy, [record for record in records if record.host == host]) for host in hosts}, records
+    look = looked(store)
+    gone = {(record.host, record.backup.backup_id) for record in records if missing(record, look)}
+    lost = corrupt(records, {*damaged, *gone})
+    return {host: _selected(policy, host, records, lost) for host in sorted({one.host for one in records})}, records
 
 
-def _selected(policy: RetentionPolicy, records: list[Record]) -> Selection:
-    lost = {backup_id for _, backup_id in without_base(records)}
-    return policy.select([record.backup for record in records], corrupt=lost)
+def _selected(policy: RetentionPolicy, host: str, records: list[Record], lost: set[tuple[str, str]]) -> Selection:
+    backups = [record.backup for record in records if record.host == host]
+    return policy.select(backups, corrupt={backup_id for at, backup_id in lost if at == host})
 
 
-def prune(store: Store, policy: RetentionPolicy, *, dry_run: bool = False) -> PruneReport:
+def prune(
+    store: Store, policy: RetentionPolicy, *, damaged: Collection[tuple[str, str]] = (), dry_run: bool = False
+) -> PruneReport:
     """Remove what a policy does not keep, and what no backup needs.
 
     Args:
         store: The store; no private key is needed.
         policy: What to keep, host by host.
+        damaged: Hosts and names of backups of which it is known that nobody restores them: they count as not good.
         dry_run: Whether to tell only.
 
     Raises:
@@ -63,11 +71,11 @@ def prune(store: Store, policy: RetentionPolicy, *, dry_run: bool = False) -> Pr
         BackupError: A record cannot be read.
     """
     if dry_run:
-        chosen, records = select(store, policy)
+        chosen, records = select(store, policy, damaged)
         garbage = _garbage(store, _kept(chosen, records))
         return PruneReport(chosen, len(garbage), sum(garbage.values()))
     with exclusive(store.transport) as renew:
-        chosen, records = select(store, policy)
+        chosen, records = select(store, policy, damaged)
         kept = _kept(chosen, records)
         _remove_backups(store, chosen)
         _remove_strays(store, kept)

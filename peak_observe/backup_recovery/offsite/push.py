@@ -236,7 +236,8 @@ class Push:
             metadata = content(self._folder / METADATA)
         if self._objects or self._split:
             self._store.write_index(IndexFile(INDEX_VERSION, self._objects, self._split))
-        self._sent += self._store.write_manifest(self._host, self._backup.backup_id, manifest)
+        size = self._store.write_manifest(self._host, self._backup.backup_id, manifest)
+        self._sent += size
         if not self._lease.stands() and not self._needs <= self._still_there():
             raise StoreError("a prune has removed what this push relied on, as its lease had expired: push again")
         record = Record(
@@ -246,6 +247,7 @@ class Push:
             b"".join(sorted(self._needs)),
             self._backup.size_bytes,
             self._sent,
+            size,
         )
         self._store.write_record(record)
 
@@ -279,7 +281,9 @@ def stored(store: Store, backup: BackupMetadata, host: str) -> PushReport | None
         record = store.record(name)
     except (ObjectMissingError, ValueError):
         return None
-    if record.backup != backup or store.transport.stat(manifest_path(host, backup.backup_id)) is None:
+    path = manifest_path(host, backup.backup_id)
+    found = None if path in store.distrusted else store.transport.stat(path)
+    if record.backup != backup or record.wrong_manifest(found and found.size):
         return None
     present = store.present()
     objects = store.index(present)[0].objects

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from peak_observe.backup_recovery.offsite.encryption import LEAST
 from peak_observe.backup_recovery.offsite.store_key import HASH
 from peak_observe.backup_recovery.repository.manifest import check_id
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata
@@ -35,6 +36,7 @@ class Record(msgspec.Struct, frozen=True):
         objects: Names of the objects that it needs, one after another.
         files: Bytes of all its files' content.
         sent: Bytes that the push has sent.
+        manifest: Bytes of the manifest in the store; 0 in older records, and older programs do not look at it.
     """
 
     version: int
@@ -43,6 +45,7 @@ class Record(msgspec.Struct, frozen=True):
     objects: bytes
     files: int = 0
     sent: int = 0
+    manifest: int = 0
 
     @property
     def backup(self) -> BackupMetadata:
@@ -57,6 +60,14 @@ class Record(msgspec.Struct, frozen=True):
     def needs(self) -> list[bytes]:
         """Names of the objects that it needs."""
         return [self.objects[at : at + HASH] for at in range(0, len(self.objects), HASH)]
+
+    def wrong_manifest(self, size: int | None) -> str:
+        """Return what is wrong with a manifest of so many bytes, None if it is not there; "" if it may be sound."""
+        if size is None:
+            return "is missing"
+        if size < LEAST or (self.manifest and size != self.manifest):
+            return f"has {size} bytes instead of {self.manifest or f'{LEAST} or more'}"
+        return ""
 
     def encode(self) -> bytes:
         """Return the bytes of it."""

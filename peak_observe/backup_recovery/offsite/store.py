@@ -77,6 +77,8 @@ class Store:
         self.sealer = Sealer(recipients) if recipients else None
         self.opener = opener
         self._cache = cache
+        self._unreadable: set[str] = set()
+        self.distrusted: set[str] = set()  # manifests that are known to be damaged whatever their size
 
     def records(self) -> Iterator[tuple[str, Record | Unreadable]]:
         """Yield all records with their names, the unreadable ones too.
@@ -123,8 +125,9 @@ class Store:
 
     def write_manifest(self, host: str, backup_id: str, text: bytes) -> int:
         """Write a backup's manifest, and return its bytes in the store."""
-        sealed = self.seal(text)
-        self.transport.put(manifest_path(host, backup_id), sealed)
+        sealed, path = self.seal(text), manifest_path(host, backup_id)
+        self.transport.put(path, sealed)
+        self.distrusted.discard(path)
         return len(sealed)
 
     def manifest(self, host: str, backup_id: str) -> bytes:
@@ -137,11 +140,11 @@ class Store:
         return self.open(self.transport.get(manifest_path(host, backup_id)), LARGE)
 
     def write_index(self, found: IndexFile) -> str:
-        """Write an index, and return its name."""
+        """Write an index, also in place of one of its name that cannot be read, and return its name."""
         content = found.encode()
         name = f"{INDEXES}/{self.namer.of(content).hex()}"
         sealed = self._own_sealer.seal(content)
-        self.transport.put(name, sealed, new=True)
+        self.transport.put(name, sealed, new=name not in self._unreadable)
         if self._cache is not None:
             self._cache.put(name, sealed)
         return name
@@ -164,23 +167,38 @@ class Store:
             self._cache.keep({found.name for found in listed})
         for found in listed:
             try:
-                yield found.name, self._cached(found.name) or self.read_index(self._fetched(found.name), found.name)
+                yield found.name, self._cached(found) or self._fetched(found.name)
             except ObjectMissingError:
                 continue
             except (ValueError, WrongKeyError) as error:
+                self._unreadable.add(found.name)
                 yield found.name, Unreadable(found.name, str(error))
 
-    def _cached(self, name: str) -> IndexFile | None:
-        sealed = None if self._cache is None else self._cache.get(name)
+    def _cached(self, found: Found) -> IndexFile | None:
+        """Return an index as it was kept; None where that cannot be what the store has."""
+        sealed = None if self._cache is None else self._cache.get(found.name)
         with suppress(ValueError):
-            return None if sealed is None else self.read_index(sealed, name)
+            return self.read_index(sealed, found.name) if sealed and len(sealed) == found.size else None
         return None
 
-    def _fetched(self, name: str) -> bytes:
+    def _fetched(self, name: str) -> IndexFile:
         sealed = self.transport.get(name)
+        index = self.read_index(sealed, name)
         if self._cache is not None:
             self._cache.put(name, sealed)
-        return sealed
+        return index
+
+    def mend_indexes(self) -> None:
+        """Write those indexes anew that are damaged and were kept here, and believe none that was kept from now on.
+
+        A damaged one has mostly the size that it should have, so that what was kept hides it.
+        """
+        kept, self._cache = self._cache, None
+        for name, found in self.indexes():
+            sealed = kept.get(name) if kept is not None and isinstance(found, Unreadable) else None
+            with suppress(ValueError):
+                if sealed is not None and self.read_index(sealed, name):
+                    self.transport.put(name, sealed)
 
     def present(self) -> dict[str, int]:
         """Return the objects that are there, with their bytes in the store."""

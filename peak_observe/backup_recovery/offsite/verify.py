@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from math import inf
 from typing import NamedTuple
 
 from peak_observe.backup_recovery.files.workers import Progress
 from peak_observe.backup_recovery.offsite.choice import bases
 from peak_observe.backup_recovery.offsite.fetch import Fetch
 from peak_observe.backup_recovery.offsite.index import Index
-from peak_observe.backup_recovery.offsite.record import Record, backup_path, manifest_path, shown_object
+from peak_observe.backup_recovery.offsite.record import MANIFESTS, Record, backup_path, manifest_path, shown_object
 from peak_observe.backup_recovery.offsite.store import Store, Unreadable
+from peak_observe.backup_recovery.repository.metadata import SKEW
 from peak_observe.errors import BackupNotFoundError
 
 Tell = Callable[[Progress], object]
@@ -40,6 +42,22 @@ class StoreReport(NamedTuple):
         return not self.problems
 
 
+class Look(NamedTuple):
+    """Look at a store that needs no private key.
+
+    Args:
+        present: The objects with their bytes.
+        manifests: The manifests with theirs, by their names.
+        told: All that the indexes tell.
+        bad: The indexes that cannot be read.
+    """
+
+    present: dict[str, int]
+    manifests: dict[str, int]
+    told: Index
+    bad: list[Unreadable]
+
+
 def verify(store: Store, records: list[Record], known: list[Record], tell: Tell | None = None) -> list[StoreReport]:
     """Return what is wrong with each backup, and with what it is based on, without which nobody restores it.
 
@@ -52,15 +70,14 @@ def verify(store: Store, records: list[Record], known: list[Record], tell: Tell 
     Raises:
         StoreError: The store cannot be reached.
     """
-    present = store.present()
-    index, bad = store.index()
+    look = looked(store)
     sound: set[bytes] = set()  # many backups share what is read once
 
     @cache  # many are based on one
     def wrong(record: Record) -> list[str]:
         if store.opener is None:
-            return _missing(store, record, index, present)
-        return Fetch(store, record, index, tell).check(sound)
+            return missing(record, look)
+        return Fetch(store, record, look.told, tell).check(sound)
 
     def report(record: Record) -> StoreReport:
         backup = record.backup
@@ -69,17 +86,27 @@ def verify(store: Store, records: list[Record], known: list[Record], tell: Tell 
         except BackupNotFoundError:
             place = backup_path(record.host, backup.base)
             problems = [f"{place}: is missing or damaged, and this backup is based on it", *wrong(record)]
-        found = tuple(dict.fromkeys([*problems, *map(str, bad)] if problems else []))
+        found = tuple(dict.fromkeys([*problems, *map(str, look.bad)] if problems else []))
         return StoreReport(backup.backup_id, record.host, backup.size_bytes, store.opener is not None, found)
 
     return [report(record) for record in records]
 
 
-def _missing(store: Store, record: Record, index: Index, present: dict[str, int]) -> list[str]:
+def looked(store: Store) -> Look:
+    """Return what a store lists, and what its indexes tell.
+
+    Raises:
+        StoreError: It cannot be reached.
+    """
+    manifests = {found.name: found.size for found in store.listed(MANIFESTS)}
+    return Look(store.present(), manifests, *store.index())
+
+
+def missing(record: Record, look: Look) -> list[str]:
     """Return what is missing or has another size than was written."""
     problems = []
     for name in record.needs:
-        found, known = present.get(name.hex()), index.objects.get(name)
+        found, known = look.present.get(name.hex()), look.told.objects.get(name)
         if found is None:
             problems.append(f"{shown_object(name)}: is missing")
         elif known is None:
@@ -87,8 +114,8 @@ def _missing(store: Store, record: Record, index: Index, present: dict[str, int]
         elif known[1] != found:
             problems.append(f"{shown_object(name)}: has {found} bytes instead of {known[1]}")
     path = manifest_path(record.host, record.backup.backup_id)
-    if store.transport.stat(path) is None:
-        problems.append(f"{path}: is missing")
+    if wrong := record.wrong_manifest(look.manifests.get(path)):
+        problems.append(f"{path}: {wrong}")
     return problems
 
 
@@ -99,17 +126,22 @@ def of_unreadable(item: Unreadable) -> StoreReport:
 
 
 def newest_by_host(records: list[Record]) -> dict[str, Record]:
-    """Return the newest good backup of each host."""
+    """Return the newest good backup of each host, of records of which the newest are first."""
     found: dict[str, Record] = {}
     for record in records:
-        best = found.get(record.host)
-        if record.backup.good and (best is None or best.backup.order < record.backup.order):
-            found[record.host] = record
+        if record.backup.good:
+            found.setdefault(record.host, record)
     return found
 
 
-def readable(store: Store) -> tuple[list[Record], list[Unreadable]]:
+def readable(store: Store, now: float = inf) -> tuple[list[Record], list[Unreadable]]:
     """Return the records that can be read, the newest first, and those that cannot.
+
+    Those of the future, which a clock that was ahead has made, are last: they would be the newest for ever.
+
+    Args:
+        store: The store.
+        now: The Unix time in seconds.
 
     Raises:
         StoreError: The store cannot be reached.
@@ -121,4 +153,9 @@ def readable(store: Store) -> tuple[list[Record], list[Unreadable]]:
             bad.append(found)
         else:
             good.append(found)
-    return sorted(good, key=lambda record: (record.backup.created, record.backup.order), reverse=True), bad
+
+    def age(record: Record) -> tuple[float, object]:
+        made = record.backup.created.timestamp()
+        return made if made <= now + SKEW else -inf, record.backup.order
+
+    return sorted(good, key=age, reverse=True), bad

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from peak_observe.backup_recovery.offsite.choice import without_base
+from peak_observe.backup_recovery.offsite.choice import corrupt
 from peak_observe.backup_recovery.offsite.encryption import write_identity
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE
 from peak_observe.backup_recovery.repository.offsite_status import known_damage
@@ -96,7 +96,7 @@ def list_(
     """List the backups of all hosts in the store."""
     store = store_of(settings(file, repository=repository), url=url, endpoint=endpoint, region=region)
     good, bad = store.backups(identity=identity)
-    lost = without_base(good) | (set() if url else known_damage(store.repository / OWN))
+    lost = corrupt(good, set() if url else known_damage(store.repository / OWN))
     if as_json:
         facts = [
             {"host": host, "sent_bytes": sent, **found.to_dict(), "corrupt": (host, found.backup_id) in lost}
@@ -119,8 +119,8 @@ def _table(found: list[StoredBackup], lost: Collection[tuple[str, str]]) -> Tabl
         table.add_column(title, overflow="fold")
     for host, backup, sent in found:
         sizes = formatting.size(backup.size_bytes), formatting.size(sent)
-        corrupt = [name for at, name in lost if at == host]
-        facts = (render.status(backup, corrupt), render.age(backup), str(backup.files_count), *sizes)
+        known = [name for at, name in lost if at == host]
+        facts = (render.status(backup, known), render.age(backup), str(backup.files_count), *sizes)
         table.add_row(host, backup.backup_id, *facts)
     return table
 

@@ -5,6 +5,7 @@ import errno
 import pytest
 
 from peak_observe.backup_recovery import RetentionPolicy
+from peak_observe.backup_recovery.offsite.transport import Counted
 from peak_observe.errors import (
     BackupCorruptError,
     BackupError,
@@ -266,3 +267,60 @@ def test_a_backup_that_is_pruned_while_it_is_pushed_was_removed(away, files: int
         away.store.push(old, progress=tell)
     assert away.store.backups()[0] == []
     assert away.store.push().backup_id == new
+
+
+def forget_indexes(away) -> None:
+    """Remove what this host has kept of the store's indexes."""
+    for path in away.manager.backup_root.glob(".peak-observe/offsite-*/*"):
+        path.unlink()
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "not-kept"])
+@pytest.mark.parametrize("new", [True, False], ids=["new", "same"])
+@pytest.mark.parametrize("harm", [cut, change, empty, remove])
+def test_push_mends_a_damaged_index(away, harm, new: bool, kept: bool) -> None:
+    """Also one whose size tells nothing, with the copy that this host has kept, or by sending its backups again."""
+    made = away.pushed().backup_id
+    (victim,) = files(away, "indexes")
+    harm(victim)
+    assert not away.opened().verify()[0].ok
+    if not kept:
+        forget_indexes(away)
+    away.opened().push(away.manager.create_backup() if new else made)
+    assert [report.ok for report in away.opened().verify(all_=True, identity=away.identity)] == [True] * (1 + new)
+    assert away.store._status.read().missing == 0
+    assert away.opened().drill(identity=away.identity).ok
+
+
+@pytest.mark.parametrize("harm", [cut, change])
+def test_damage_of_an_index_that_cannot_be_mended_stays_known(away, monkeypatch, harm) -> None:
+    """What this host has kept of an index proves nothing, where the store refuses to write it anew."""
+    made = away.pushed().backup_id
+    harm(files(away, "indexes")[0])
+    away.opened().verify()
+    before = away.store._status.read().missing
+    away.manager.delete_backup(made)
+    (away.program.data / "more.bin").write_bytes(random_bytes(100))
+    newer = away.manager.create_backup()
+    real = Counted.put
+
+    def only_new(self: Counted, name: str, content: bytes, *, new: bool = False) -> None:
+        if name.startswith("indexes/") and not new:
+            raise StoreError(f"cannot write {name}: the credentials do not allow it")
+        real(self, name, content, new=new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Counted, "put", only_new)
+        away.opened().push(newer)
+    assert away.store._status.read().missing == before > 0
+    away.opened().push(newer)
+    assert away.store._status.read().missing == 0
+    assert all(report.ok for report in away.opened().verify(all_=True, identity=away.identity))
+
+
+def test_an_index_of_another_size_is_not_hidden_by_what_was_kept(away) -> None:
+    """The push sends what nobody could restore, before anybody has verified the store."""
+    made = away.pushed().backup_id
+    cut(files(away, "indexes")[0])
+    assert not away.opened().push(made).was_there
+    assert away.opened().verify(identity=away.identity)[0].ok
