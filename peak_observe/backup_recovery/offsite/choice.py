@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 
 from peak_observe.backup_recovery.offsite.record import Record, StoredBackup
 from peak_observe.backup_recovery.offsite.store import Unreadable
 from peak_observe.backup_recovery.repository.choice import Choice, newest_holding, restorable, why_none
 from peak_observe.backup_recovery.repository.manifest import source_of
-from peak_observe.backup_recovery.repository.metadata import BackupMetadata
+from peak_observe.backup_recovery.repository.metadata import KINDS, BackupMetadata
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.errors import BackupError, BackupNotFoundError
 from peak_observe.support.loggers import logger
@@ -153,6 +154,27 @@ def corrupt(stored: Iterable[Record | StoredBackup], damaged: Collection[tuple[s
     return lost | {
         (host, name) for (host, name), base in found.items() if not {(host, name), (host, base)}.isdisjoint(damaged)
     }
+
+
+def of_this(repository: Repository, records: list[Record], host: str) -> list[Record]:
+    """Return records without those of this host that hold nothing of what a repository here does: another program's.
+
+    All of them where none that is good holds any of it, as on a new machine.
+    """
+    known: set[str] = set()
+    with suppress(BackupError):  # what cannot be listed hinders nobody who needs the store for that reason
+        known = {source for backup in repository.look()[0] for source in _sources(backup)}
+
+    def fits(record: Record) -> bool:
+        return not known.isdisjoint(_sources(record.backup))
+
+    if not any(record.host == host and record.backup.good and fits(record) for record in records):
+        return records
+    return [record for record in records if record.host != host or fits(record)]
+
+
+def _sources(backup: BackupMetadata) -> list[str]:
+    return [source for kind in KINDS for source in backup.sources_of(kind)]
 
 
 def bases(records: Collection[Record], record: Record) -> list[Record]:

@@ -17,7 +17,7 @@ from peak_observe.backup_recovery.offsite import prune as pruning
 from peak_observe.backup_recovery.offsite import settings
 from peak_observe.backup_recovery.offsite import store as stores
 from peak_observe.backup_recovery.offsite import verify as verification
-from peak_observe.backup_recovery.offsite.choice import LATEST, bases, choose, to_push
+from peak_observe.backup_recovery.offsite.choice import LATEST, bases, choose, of_this, to_push
 from peak_observe.backup_recovery.offsite.connect import connect
 from peak_observe.backup_recovery.offsite.damage import Mend, looked_at, names
 from peak_observe.backup_recovery.offsite.encryption import Opener, read_identities
@@ -245,7 +245,8 @@ class OffsiteStore:
                     raise BackupNotFoundError(backup_id, "the store holds none of that name")
                 bad = []
             elif not all_:
-                records = list(verification.newest_by_host(records).values())
+                own = of_this(self._repository, records, self.host)
+                records = list(verification.newest_by_host(own).values())
             reports = [*verification.verify(store, records, known, progress), *map(verification.of_unreadable, bad)]
         present, now = store.present(), self._now()
         self._note(lambda status: looked_at(status, reports, recorded, present, now))
@@ -305,7 +306,9 @@ class OffsiteStore:
         records, bad = verification.readable(store, self._now())
         wanted: dict[str, Any] = {"parts": holding or parts, "places": places, "allow_partial": allow_partial}
         damaged = known_damage(self._repository.own)
-        record = choose(records, bad, backup_id, host, own=self.host, damaged=damaged, **wanted)
+        named = backup_id != LATEST or parts or holding or places
+        meant = records if named else of_this(self._repository, records, self.host)
+        record = choose(meant, bad, backup_id, host, own=self.host, damaged=damaged, **wanted)
         index, _ = store.index()
         with temporary_repository(beside) as root:
             with as_raised():

@@ -126,3 +126,24 @@ def test_a_backup_of_the_future_is_not_the_newest(away, program) -> None:
     behind = away.opened(clock=Behind())
     with behind.fetched(identity=away.identity) as (_, chosen):
         assert chosen == names[-1]
+
+
+def test_two_programs_of_one_host_are_told_apart_by_what_they_hold(away) -> None:
+    """Each proves and restores the newest one of its own, though another's is newer; a new machine takes that."""
+    mine = away.pushed().backup_id
+    other = away.folder / "other.csv"
+    other.write_text("x")
+    manager = RecoveryManager(away.folder / "repository of another")
+    manager.data_backup.add_data_path(other)
+    made = manager.create_backup()
+    theirs = away.opened(repository=manager.backup_root)
+    theirs.init(identity=away.identity)
+    theirs.push(made)
+    for store, name in ((away.opened(), mine), (theirs, made)):
+        assert store.drill(identity=away.identity).backup_id == name
+        assert [report.backup_id for report in store.verify()] == [name]
+        out = away.folder / f"out of {name}"
+        store.restore(identity=away.identity, restore_to=out)
+        assert bool(list(out.rglob("other.csv"))) == (name == made)
+    for unknown in (away.folder / "nothing yet", other):  # the other one cannot be listed
+        assert away.opened(repository=unknown).drill(identity=away.identity).backup_id == made
