@@ -267,7 +267,7 @@ class OffsiteStore:
         """
         with self._operation("backup.offsite_prune"):
             damaged = known_damage(self._repository.own)
-            return pruning.prune(self._store(identity), policy, damaged=damaged, dry_run=dry_run)
+            return pruning.prune(self._store(identity), policy, damaged=damaged, now=self._now(), dry_run=dry_run)
 
     @contextmanager
     def fetched(

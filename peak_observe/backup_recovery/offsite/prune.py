@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from math import inf
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from peak_observe.backup_recovery.offsite.choice import corrupt
 from peak_observe.backup_recovery.offsite.index import VERSION, IndexFile, Stored
 from peak_observe.backup_recovery.offsite.leases import exclusive
 from peak_observe.backup_recovery.offsite.record import MANIFESTS, Record, backup_path, manifest_path, object_path
 from peak_observe.backup_recovery.offsite.store import Store, Unreadable
-from peak_observe.backup_recovery.offsite.verify import looked, missing
+from peak_observe.backup_recovery.offsite.verify import age, looked, missing
 from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
 from peak_observe.errors import BackupError
 
@@ -32,7 +35,7 @@ class PruneReport(NamedTuple):
 
 
 def select(
-    store: Store, policy: RetentionPolicy, damaged: Collection[tuple[str, str]] = ()
+    store: Store, policy: RetentionPolicy, damaged: Collection[tuple[str, str]] = (), now: float = inf
 ) -> tuple[dict[str, Selection], list[Record]]:
     """Return what a policy keeps and removes of each host, and all records.
 
@@ -47,16 +50,23 @@ def select(
     look = looked(store)
     gone = {(record.host, record.backup.backup_id) for record in records if missing(record, look)}
     lost = corrupt(records, {*damaged, *gone})
+    records.sort(key=lambda record: age(record, now))
     return {host: _selected(policy, host, records, lost) for host in sorted({one.host for one in records})}, records
 
 
 def _selected(policy: RetentionPolicy, host: str, records: list[Record], lost: set[tuple[str, str]]) -> Selection:
-    backups = [record.backup for record in records if record.host == host]
+    own = [record.backup for record in records if record.host == host]
+    backups = [replace(backup, sequence=number) for number, backup in enumerate(own, 1)]
     return policy.select(backups, corrupt={backup_id for at, backup_id in lost if at == host})
 
 
 def prune(
-    store: Store, policy: RetentionPolicy, *, damaged: Collection[tuple[str, str]] = (), dry_run: bool = False
+    store: Store,
+    policy: RetentionPolicy,
+    *,
+    damaged: Collection[tuple[str, str]] = (),
+    now: float = inf,
+    dry_run: bool = False,
 ) -> PruneReport:
     """Remove what a policy does not keep, and what no backup needs.
 
@@ -64,6 +74,7 @@ def prune(
         store: The store; no private key is needed.
         policy: What to keep, host by host.
         damaged: Hosts and names of backups of which it is known that nobody restores them: they count as not good.
+        now: The Unix time in seconds, after which backups are no newer ones.
         dry_run: Whether to tell only.
 
     Raises:
@@ -71,11 +82,11 @@ def prune(
         BackupError: A record cannot be read.
     """
     if dry_run:
-        chosen, records = select(store, policy, damaged)
+        chosen, records = select(store, policy, damaged, now)
         garbage = _garbage(store, _kept(chosen, records))
         return PruneReport(chosen, len(garbage), sum(garbage.values()))
     with exclusive(store.transport) as renew:
-        chosen, records = select(store, policy, damaged)
+        chosen, records = select(store, policy, damaged, now)
         kept = _kept(chosen, records)
         _remove_backups(store, chosen)
         _remove_strays(store, kept)

@@ -154,8 +154,13 @@ def readable(store: Store, now: float = inf) -> tuple[list[Record], list[Unreada
         else:
             good.append(found)
 
-    def age(record: Record) -> tuple[float, object]:
-        made = record.backup.created.timestamp()
-        return made if made <= now + SKEW else -inf, record.backup.order
+    return sorted(good, key=lambda record: age(record, now), reverse=True), bad
 
-    return sorted(good, key=age, reverse=True), bad
+
+def age(record: Record, now: float) -> tuple[float, tuple[object, ...]]:
+    """Return the sort key of records, the oldest first.
+
+    A host that was installed anew begins to number its backups at 1, so that the time counts before the number.
+    """
+    made = record.backup.created.timestamp()
+    return made if made <= now + SKEW else -inf, record.backup.order

@@ -147,3 +147,19 @@ def test_two_programs_of_one_host_are_told_apart_by_what_they_hold(away) -> None
         assert bool(list(out.rglob("other.csv"))) == (name == made)
     for unknown in (away.folder / "nothing yet", other):  # the other one cannot be listed
         assert away.opened(repository=unknown).drill(identity=away.identity).backup_id == made
+
+
+def test_a_host_that_was_installed_anew_keeps_what_it_makes(away, tmp_path) -> None:
+    """It begins to number its backups at 1, and those of before are older all the same."""
+    before = [away.pushed().backup_id for _ in range(3)]
+    anew = RecoveryManager(tmp_path / "anew")
+    anew.config_backup.add_config(away.program.config)
+    anew.data_backup.add_data_path(away.program.data)
+    made = anew.create_backup(include_state=False)
+    store = away.opened(repository=tmp_path / "anew")
+    store.init(identity=away.identity)
+    store.push(made)
+    report = store.prune(RetentionPolicy(last=1), dry_run=True)
+    assert kept(report)[0] == made
+    assert not {made} & {backup.backup_id for backup in report.by_host["bot1"].remove}
+    assert {backup.backup_id for backup in report.by_host["bot1"].remove} >= set(before[:-1])
