@@ -68,7 +68,7 @@ def test_an_alarm_does_not_end_the_log(caplog: pytest.LogCaptureFixture) -> None
         log.removeHandler(handler)
         signal.signal(signal.SIGALRM, before)
     caplog.clear()
-    emit(EVENT._replace(name="another"))
+    emit(Recovered("another", 2, 1.0))
     assert ["another" in record.getMessage() for record in caplog.records] == [True]
 
 

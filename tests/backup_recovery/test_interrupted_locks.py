@@ -51,13 +51,14 @@ def struck(act: Callable[[], object], at: int) -> BaseException | None:
     def untraced(*_: object) -> None:
         """Look at no step of it."""
 
+    before = sys.gettrace()  # that of the coverage
     sys.settrace(trace)
     try:
         act()
     except Struck as error:
         return error
     finally:
-        sys.settrace(None)
+        sys.settrace(before)
     return None
 
 

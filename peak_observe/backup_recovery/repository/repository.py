@@ -78,7 +78,7 @@ class Repository:
         self.own = root / OWN
         self.ledger = Ledger(self.own)
         self._known: dict[str, tuple[int, BackupMetadata]] = {}
-        self._held = False  # whether it had backups when it was last seen
+        self._held = ""  # the whole path, if it had backups when it was last seen
 
     @property
     def temporary(self) -> bool:
@@ -170,7 +170,8 @@ class Repository:
             if isinstance(item, BackupMetadata) and not lacks_sources(item):
                 known[name] = stamp, item
         self._known = known
-        self._held = bool(found) or (self._held and is_gone(self.own))
+        if found or not is_gone(self.own):
+            self._held = str(self.root.absolute()) if found else ""
         return found
 
     def _names(self) -> list[str]:
@@ -289,7 +290,7 @@ class Repository:
                 yield
 
     def _check_mounted(self) -> None:
-        if self._held and is_gone(self.own) and not self.backups():
+        if self._held == str(self.root.absolute()) and is_gone(self.own) and not self.backups():
             mend = "mount its disk; a program that is started anew, or a new RecoveryManager, begins a new repository"
             raise BackupError(f"{self.root} has no backups any more: {mend}")
 
@@ -338,7 +339,7 @@ class Repository:
             file.write(backup.to_json())
         sync_filesystem(staging)
         staging.rename(self.root / backup.backup_id)
-        self._held = True
+        self._held = str(self.root.absolute())
         sync_folder(self.root)
 
     def remove(self, backup_ids: Iterable[str]) -> None:
