@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 def initialize(
     transport: Transport, key_file: Path, recipients: Collection[str], identity: str | Path | None
-) -> tuple[StoreKey, bool]:
-    """Make a new store, or join the one that is there; return its key, and whether it is new on this host.
+) -> StoreKey:
+    """Make a new store, or join the one that is there; return its key.
 
     Args:
         transport: The store.
@@ -34,10 +34,10 @@ def initialize(
     """
     with _alone(key_file):
         if identity is None and key_file.exists():
-            return _renewed(transport, key_file, recipients), False
+            return _renewed(transport, key_file, recipients)
         key = stores.create(transport, recipients) if identity is None else _joined(transport, recipients, identity)
         key.save(key_file)
-        return key, True
+        return key
 
 
 @contextmanager

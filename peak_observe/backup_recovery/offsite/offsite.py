@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from blake3 import blake3
 from msgspec.structs import replace
 
 from peak_observe.backup_recovery.files.workers import Tell, as_raised
@@ -24,6 +23,7 @@ from peak_observe.backup_recovery.offsite.encryption import Opener, read_identit
 from peak_observe.backup_recovery.offsite.fetch import Fetch, FetchedBackups, settle_home, temporary_repository
 from peak_observe.backup_recovery.offsite.index_cache import IndexCache
 from peak_observe.backup_recovery.offsite.initialization import initialize
+from peak_observe.backup_recovery.offsite.noted import NotedStatus, number_of
 from peak_observe.backup_recovery.offsite.object_store import make_folder
 from peak_observe.backup_recovery.offsite.prune import PruneReport
 from peak_observe.backup_recovery.offsite.push import Push, PushReport, stored
@@ -35,7 +35,7 @@ from peak_observe.backup_recovery.offsite.transport import Counted
 from peak_observe.backup_recovery.offsite.verify import StoreReport
 from peak_observe.backup_recovery.repository.manifest import label_of
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata
-from peak_observe.backup_recovery.repository.offsite_status import FAILED, SUCCESS, Status, StatusFile, known_damage
+from peak_observe.backup_recovery.repository.offsite_status import FAILED, SUCCESS, Status
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.backup_recovery.repository.retention import RetentionPolicy
 from peak_observe.backup_recovery.restore.restore import RestoreReport
@@ -95,13 +95,13 @@ class OffsiteStore:
         self._recipients = (recipients,) if isinstance(recipients, str) else tuple(recipients)
         self._reach = {"endpoint": endpoint, "region": region, "retry_timeout": float(retry_timeout)}
         self._repository = Repository(root, label_of(name, root), clock)
-        self._max_age = max_age
         self._throttle = Throttle(bandwidth, clock)
         self._clock = clock
-        number = blake3(url.encode()).hexdigest()[:12]
+        number = number_of(url)
         self.key_file = self._repository.own / f"offsite-{number}.key" if key_file is None else Path(key_file)
         self._cache = IndexCache(self._repository.own / f"offsite-{number}")
-        self._status = StatusFile(self._repository.own)
+        noted = NotedStatus(self._repository, url, endpoint=endpoint, max_age=max_age, key_file=self.key_file)
+        self._status, self._note = noted, noted.note
 
     @classmethod
     def from_file(cls, path: str | Path = "peak-observe.toml") -> Self:
@@ -139,12 +139,11 @@ class OffsiteStore:
         if identity is None and not known:
             make_folder(self.url)
         try:
-            key, new = initialize(self._transport, self.key_file, self._recipients, identity)
+            key = initialize(self._transport, self.key_file, self._recipients, identity)
         except ObjectMissingError as error:
             again = f", once {self.key_file}, the key of the old one, is moved away" if known else ""
             raise StoreError(f"{error}{again}") from None
-        if new:
-            self._note(lambda status: status)
+        self._note(lambda status: status)
         return key.store
 
     @as_raised()
@@ -249,7 +248,7 @@ class OffsiteStore:
                 records = list(verification.newest_by_host(own).values())
             reports = [*verification.verify(store, records, known, progress), *map(verification.of_unreadable, bad)]
         present, now = store.present(), self._now()
-        self._note(lambda status: looked_at(status, reports, recorded, present, now))
+        self._note(lambda status: looked_at(status, reports, recorded, present, now), looked=True)
         return reports
 
     def prune(
@@ -266,8 +265,8 @@ class OffsiteStore:
             BackupError: A push is under way, a record cannot be read, or the credentials do not allow it.
         """
         with self._operation("backup.offsite_prune"):
-            damaged = known_damage(self._repository.own)
-            return pruning.prune(self._store(identity), policy, damaged=damaged, now=self._now(), dry_run=dry_run)
+            store, now = self._store(identity), self._now()
+            return pruning.prune(store, policy, damaged=self.damaged(), now=now, dry_run=dry_run)
 
     @contextmanager
     def fetched(
@@ -305,10 +304,9 @@ class OffsiteStore:
         store = self._store(identity)
         records, bad = verification.readable(store, self._now())
         wanted: dict[str, Any] = {"parts": holding or parts, "places": places, "allow_partial": allow_partial}
-        damaged = known_damage(self._repository.own)
         named = backup_id != LATEST or parts or holding or places
         meant = records if named else of_this(self._repository, records, self.host)
-        record = choose(meant, bad, backup_id, host, own=self.host, damaged=damaged, **wanted)
+        record = choose(meant, bad, backup_id, host, own=self.host, damaged=self.damaged(), **wanted)
         index, _ = store.index()
         with temporary_repository(beside) as root:
             with as_raised():
@@ -371,7 +369,7 @@ class OffsiteStore:
         with self._operation("backup.offsite_drill"), fetched as (root, found):
             report = FetchedBackups(root, name=self._repository.name).drill(progress=progress)
         if report.ok and report.backup_id == found:
-            self._note(lambda status: replace(status, last_drill=self._now()))
+            self._note(lambda status: replace(status, last_drill=self._now()), looked=True)
         return report
 
     def _store(self, identity: str | Path | None = None, cache: IndexCache | None = None) -> Store:
@@ -382,16 +380,9 @@ class OffsiteStore:
             raise BackupError(f"{self.key_file} is the key of another store than {self.url}")
         return Store(transport, key, recipients=self._recipients, opener=opener, cache=cache)
 
-    def _note(self, change: Callable[[Status], Status]) -> None:
-        """Keep what metrics tell; on a host that has no repository there is nobody to tell."""
-        now, max_age = self._now(), self._max_age
-
-        def noted(known: Status) -> Status:
-            return replace(change(known), configured_at=known.configured_at or now, max_age=max_age or known.max_age)
-
-        if self._repository.root.is_dir():
-            with suppress(OSError):
-                self._status.update(noted)
+    def damaged(self) -> set[tuple[str, str]]:
+        """Return host and name of each backup in the store of which it is known here that it is damaged."""
+        return self._status.damaged()
 
     def _now(self) -> float:
         return self._clock.now().timestamp()

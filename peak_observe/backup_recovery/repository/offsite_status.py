@@ -1,8 +1,12 @@
-"""Status of an off-site store as its host sees it, kept beside the repository, so that metrics outlive the process."""
+"""Status of each off-site store as its host sees it, kept beside the repository, so that metrics outlive the process.
+
+Each store has a file of its own: the success of one must not hide the failure of another.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -53,6 +57,7 @@ class Status(msgspec.Struct, frozen=True):
         last_verified: When every backup that was looked at was last found to be right.
         last_drill: When the newest backup was last restored from the store alone.
         error: Why the last push failed; empty if it did not.
+        url: The address, without secrets, for whoever looks which file is of which store.
     """
 
     configured_at: float = 0.0
@@ -70,6 +75,7 @@ class Status(msgspec.Struct, frozen=True):
     last_verified: float = 0.0
     last_drill: float = 0.0
     error: str = ""
+    url: str = ""
 
     def pushed(self, outcome: str, **facts: float | str) -> Status:
         """Return the status after a push that ended so."""
@@ -99,53 +105,82 @@ class Status(msgspec.Struct, frozen=True):
             setattr(found, name, getattr(self, name))
         for name in ("max_age", "objects", "reused_bytes", "sent_bytes", "stored_bytes"):
             setattr(found, name, getattr(self, name))
-        found.configured, found.damaged = self.configured_at, self.missing
+        found.configured, found.damaged, found.failing = self.configured_at, self.missing, bool(self.error)
         known = self.last_backup if self.last_backup <= now + SKEW else 0.0
         found.age = max(0.0, now - (known or self.configured_at))
         found.pushes = [self.pushes.get(outcome, 0) for outcome in catalog.OFFSITE_OUTCOMES]
         return found
 
 
-def known_damage(folder: Path) -> set[tuple[str, str]]:
-    """Return host and name of each backup of which it is known, in the folder of a status, that it is damaged."""
-    status = StatusFile(folder).read()
-    names = [name.rpartition("/") for name in (status.damaged if status else ())]
-    return {(above.rpartition("/")[2], backup_id) for above, _, backup_id in names}
-
-
 _DECODER = msgspec.json.Decoder(Status)
 
 
+def reading_of_stores(folder: Path, now: float) -> OffsiteReading | None:
+    """Return what metrics tell of all stores whose status is in a folder: of each thing, the store that is worst off.
+
+    Args:
+        folder: Where they are kept.
+        now: Unix time in seconds.
+    """
+    found: OffsiteReading | None = None
+    for path in sorted(folder.glob("offsite*.json")):
+        if (status := _read(path)) is not None:
+            reading = status.reading(now)
+            if found is None:
+                found = reading
+            else:
+                found.add(reading)
+    return found
+
+
+def _read(path: Path) -> Status | None:
+    """Return a status; None where there is none, or what is there makes no sense, which is logged."""
+    try:
+        return decoded(content(path), _DECODER)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        logger("peak_observe.backup").warning("%s is not readable: %s", path, error)
+        return None
+
+
 class StatusFile:
-    """Status on the disk, changed under a lock by one rename.
+    """Status of one store on the disk, changed under a lock by one rename.
 
     Args:
         folder: Where it is kept.
+        number: What tells the store from others, and is no secret.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "offsite.json"
+    def __init__(self, folder: Path, number: str) -> None:
+        self.path = folder / f"offsite-{number}.json"
+        self._common = folder / "offsite.json"  # of an older program, which kept one for all stores
         self._lock = folder / "offsite.lock"
 
     def read(self) -> Status | None:
-        """Return the status; None where no store was ever used, or what is there makes no sense, which is logged."""
-        try:
-            return decoded(content(self.path), _DECODER)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            logger("peak_observe.backup").warning("%s is not readable: %s", self.path, error)
-            return None
+        """Return the status; None where the store was never used, or what is there makes no sense, which is logged."""
+        return _read(self.path if self.path.exists() else self._common)
+
+    def damaged(self) -> set[tuple[str, str]]:
+        """Return host and name of each backup of which it is known that it is damaged."""
+        status = self.read()
+        names = [name.rpartition("/") for name in (status.damaged if status else ())]
+        return {(above.rpartition("/")[2], backup_id) for above, _, backup_id in names}
 
     @owners_rights()
     def update(self, change: Callable[[Status], Status]) -> None:
         """Replace the status by what `change` makes of it; processes take turns.
+
+        That of an older program goes to the store that comes first: any other one begins with nothing to its credit.
 
         Raises:
             OSError: It cannot be written.
         """
         self.path.parent.mkdir(0o700, parents=True, exist_ok=True)
         with briefly_locked(self._lock):
+            if not self.path.exists():
+                with suppress(FileNotFoundError):
+                    self._common.rename(self.path)
             before = self.read() or Status()
             after = change(before)
             if after != before or not self.path.exists():

@@ -15,7 +15,7 @@ from peak_observe.backup_recovery.files.safe_read import is_gone
 from peak_observe.backup_recovery.repository.choice import corrupt_of, lost, newest_of_each, restorable
 from peak_observe.backup_recovery.repository.ledger import Account, Promise
 from peak_observe.backup_recovery.repository.metadata import KINDS, SKEW, telling
-from peak_observe.backup_recovery.repository.offsite_status import StatusFile
+from peak_observe.backup_recovery.repository.offsite_status import reading_of_stores
 from peak_observe.backup_recovery.repository.repository import NoAccess
 from peak_observe.errors import BackupError
 from peak_observe.measures import BACKUPS, BackupReading, KindReading, forks
@@ -224,8 +224,7 @@ def reading_of(
         now=now,
         since=since,
     )
-    away = StatusFile(repository.own).read()
-    found.offsite = None if away is None else away.reading(now)
+    found.offsite = reading_of_stores(repository.own, now)
     return found
 
 

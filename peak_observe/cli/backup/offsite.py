@@ -11,8 +11,6 @@ from rich.table import Table
 from peak_observe.backup_recovery.offsite.choice import corrupt
 from peak_observe.backup_recovery.offsite.encryption import write_identity
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE
-from peak_observe.backup_recovery.repository.offsite_status import known_damage
-from peak_observe.backup_recovery.repository.repository import OWN
 from peak_observe.cli.backup import config, render, restore
 from peak_observe.cli.backup.create import chosen, seconds
 from peak_observe.cli.backup.manager import note, repository_of, settings
@@ -96,7 +94,7 @@ def list_(
     """List the backups of all hosts in the store."""
     store = store_of(settings(file, repository=repository), url=url, endpoint=endpoint, region=region)
     good, bad = store.backups(identity=identity)
-    lost = corrupt(good, set() if url else known_damage(store.repository / OWN))
+    lost = corrupt(good, store.damaged())
     if as_json:
         facts = [
             {"host": host, "sent_bytes": sent, **found.to_dict(), "corrupt": (host, found.backup_id) in lost}
