@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -36,12 +36,14 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
         size: Bytes of its content.
         sealed: Bytes as they are stored.
         pieces: Name and length of each piece, in their order.
+        recipients: Marks of whom it is sealed for, see `Store.marks`; empty if an older program wrote it.
     """
 
     name: bytes
     size: int
     sealed: int
     pieces: list[tuple[bytes, int]]
+    recipients: bytes = b""
 
 
 class IndexFile(msgspec.Struct, frozen=True, array_like=True):
@@ -82,10 +84,12 @@ class Index:
 
     Args:
         present: Names of the objects that are there; None for all that are indexed.
+        opens: Returns whether objects with these marks of recipients count; None for all.
     """
 
-    def __init__(self, present: Mapping[str, int] | None = None) -> None:
+    def __init__(self, present: Mapping[str, int] | None = None, opens: Callable[[bytes], bool] | None = None) -> None:
         self._present = present
+        self._opens = opens
         self._places: dict[bytes, Place] = {}
         self._older: dict[bytes, list[Place]] = {}
         self._files: dict[bytes, bytes] = {}
@@ -96,6 +100,8 @@ class Index:
         for item in found.objects:
             if self._present is not None and self._present.get(item.name.hex()) != item.sealed:
                 continue  # it is gone, or has another size than was written
+            if self._opens is not None and not self._opens(item.recipients):
+                continue
             self.objects[item.name] = item.size, item.sealed
             at = 0
             for name, length in item.pieces:

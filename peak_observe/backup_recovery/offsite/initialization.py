@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.offsite import store as stores
 from peak_observe.backup_recovery.offsite.encryption import Opener, Sealer, read_identities
+from peak_observe.backup_recovery.offsite.store import Store
 from peak_observe.backup_recovery.offsite.store_key import StoreKey
 from peak_observe.backup_recovery.repository.locking import briefly_locked
 from peak_observe.errors import BackupError
@@ -56,14 +57,14 @@ def _alone(key_file: Path) -> Iterator[None]:
 def _renewed(transport: Transport, key_file: Path, recipients: Collection[str]) -> StoreKey:
     """Return the key that this host has, and seal it anew: the recipients may be others now."""
     key = StoreKey.load(key_file)
-    if stores.described(transport).store != key.store:
+    found = stores.described(transport)
+    if found.store != key.store:
         raise BackupError(f"{key_file} is the key of another store; move it away first")
-    stores.write_key(transport, key, Sealer(recipients))
+    Store(transport, key, recipients=Sealer(recipients).recipients, usual=found.recipients).write_key()
     return key
 
 
 def _joined(transport: Transport, recipients: Collection[str], identity: str | Path) -> StoreKey:
     key = stores.unlocked(transport, Opener(read_identities(Path(identity))))
-    if recipients:
-        stores.write_key(transport, key, Sealer(recipients))
+    Store(transport, key, recipients=recipients, usual=stores.described(transport).recipients).write_key()
     return key

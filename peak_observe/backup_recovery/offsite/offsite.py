@@ -375,10 +375,12 @@ class OffsiteStore:
     def _store(self, identity: str | Path | None = None, cache: IndexCache | None = None) -> Store:
         transport = self._transport
         opener = None if identity is None else Opener(read_identities(Path(identity)))
-        key = StoreKey.load(self.key_file) if opener is None else stores.unlocked(transport, opener)
-        if opener is None and stores.described(transport).store != key.store:
+        if opener is not None:
+            return Store(transport, stores.unlocked(transport, opener), recipients=self._recipients, opener=opener)
+        key, found = StoreKey.load(self.key_file), stores.described(transport)
+        if found.store != key.store:
             raise BackupError(f"{self.key_file} is the key of another store than {self.url}")
-        return Store(transport, key, recipients=self._recipients, opener=opener, cache=cache)
+        return Store(transport, key, recipients=self._recipients, usual=found.recipients, cache=cache)
 
     def damaged(self) -> set[tuple[str, str]]:
         """Return host and name of each backup in the store of which it is known here that it is damaged."""

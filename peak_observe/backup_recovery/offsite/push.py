@@ -108,8 +108,9 @@ class Push:
         self._check()
         self._lease.take()
         try:
+            self._store.share_key()
             present = self._store.present()
-            index, _ = self._store.index(present)
+            index, _ = self._store.index(present, ours=True)
             self._send(index, present)
             self._commit()
         finally:
@@ -214,7 +215,7 @@ class Push:
         return _Bundle()
 
     def _write(self, bundle: _Bundle, present: dict[str, int]) -> None:
-        text = b"".join(bundle.texts)
+        text = b"".join([*bundle.texts, self._store.salt])
         bundle.texts.clear()
         name = self._store.namer.of(text)
         known = present.get(name.hex())  # sent before the last push broke off
@@ -224,7 +225,8 @@ class Push:
             self._store.transport.put(object_path(name), sealed, new=known is None)
         with self._lock:
             self._needs.add(name)
-            self._objects.append(Stored(name, len(text), known if is_whole and known else len(sealed), bundle.pieces))
+            size = known if is_whole and known else len(sealed)
+            self._objects.append(Stored(name, len(text), size, bundle.pieces, self._store.marks))
             self._new += len(text)
             self._sent += 0 if is_whole else len(sealed)
 
@@ -248,6 +250,7 @@ class Push:
             self._backup.size_bytes,
             self._sent,
             size,
+            self._store.marks,
         )
         self._store.write_record(record)
 
@@ -283,10 +286,10 @@ def stored(store: Store, backup: BackupMetadata, host: str) -> PushReport | None
         return None
     path = manifest_path(host, backup.backup_id)
     found = None if path in store.distrusted else store.transport.stat(path)
-    if record.backup != backup or record.wrong_manifest(found and found.size):
+    if record.backup != backup or record.wrong_manifest(found and found.size) or not store.opens(record.recipients):
         return None
     present = store.present()
-    objects = store.index(present)[0].objects
+    objects = store.index(present, ours=True)[0].objects
     if any(needed not in objects for needed in record.needs):
         _log.warning("%s in the store misses objects, and is sent again", backup.backup_id)
         return None

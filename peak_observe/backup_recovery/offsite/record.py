@@ -37,6 +37,7 @@ class Record(msgspec.Struct, frozen=True):
         files: Bytes of all its files' content.
         sent: Bytes that the push has sent.
         manifest: Bytes of the manifest in the store; 0 in older records, and older programs do not look at it.
+        recipients: Marks of whom the manifest is sealed for, see `Store.marks`; empty in older records.
     """
 
     version: int
@@ -46,6 +47,7 @@ class Record(msgspec.Struct, frozen=True):
     files: int = 0
     sent: int = 0
     manifest: int = 0
+    recipients: bytes = b""
 
     @property
     def backup(self) -> BackupMetadata:
@@ -107,7 +109,7 @@ class StoreFile(msgspec.Struct, frozen=True):
         format: Always `peak_observe off-site`.
         version: The form of the store.
         store: Its number.
-        recipients: Public keys that content is sealed for.
+        recipients: Public keys that content was sealed for when the store was made.
     """
 
     format: str

@@ -29,6 +29,8 @@ from peak_observe.backup_recovery.offsite.transport import NO_STORE, Found, Tran
 from peak_observe.errors import BackupError, ObjectMissingError, StoreError, WrongKeyError
 
 FORMAT = "peak_observe off-site"
+KEYS = "keys/"
+MARK = 8  # bytes
 SMALL, OBJECT, LARGE = 1 << 20, 64 << 20, 1 << 30
 """Bytes that a key, an object and a manifest or index may have, whoever wrote them."""
 
@@ -55,6 +57,7 @@ class Store:
         transport: How to get there.
         key: Its key.
         recipients: Public keys that content is sealed for; none to read only.
+        usual: Those that it was made with: what an older program wrote is taken to be sealed for them.
         opener: Private keys that open content; None on a host that only pushes.
         cache: Where indexes are kept that were read once, as they never change; None to read those of the store.
     """
@@ -65,6 +68,7 @@ class Store:
         key: StoreKey,
         *,
         recipients: Iterable[str] = (),
+        usual: Iterable[str] = (),
         opener: Opener | None = None,
         cache: IndexCache | None = None,
     ) -> None:
@@ -75,10 +79,38 @@ class Store:
         self._authenticator = key.authenticator()
         self._own_sealer, self._own_opener = Sealer([key.recipient]), Opener([key.identity])
         self.sealer = Sealer(recipients) if recipients else None
+        self.marks = self._marks(self.sealer.recipients if self.sealer else ())
+        self._usual = self._marks(usual)
         self.opener = opener
         self._cache = cache
         self._unreadable: set[str] = set()
         self.distrusted: set[str] = set()  # manifests that are known to be damaged whatever their size
+
+    def _marks(self, recipients: Iterable[str]) -> bytes:
+        """Return keyed hashes of recipients, which tell nobody else who they are."""
+        return b"".join(sorted({self.namer.of(text.encode())[:MARK] for text in recipients}))
+
+    def opens(self, marks: bytes) -> bool:
+        """Return whether each recipient of now opens what was sealed for those with these marks."""
+        return _each(self.marks) <= _each(marks or self._usual)
+
+    @property
+    def salt(self) -> bytes:
+        """What follows the content of an object: for other recipients it has another name, so that both stay."""
+        return b"" if self.marks == self._usual else self.marks
+
+    def write_key(self) -> None:
+        """Write the store's key for the recipients of now; those of before keep what was sealed for them."""
+        if self.sealer is not None:
+            write_key(self.transport, self.key, self.sealer, self._key_of_recipients())
+
+    def _key_of_recipients(self) -> str:
+        return _key_name(self.key.store, f"-{self.namer.of(self.salt)[:MARK].hex()}" if self.salt else "")
+
+    def share_key(self) -> None:
+        """Make sure that the recipients of now open the store's key."""
+        if self.salt and self.transport.stat(self._key_of_recipients()) is None:
+            self.write_key()
 
     def records(self) -> Iterator[tuple[str, Record | Unreadable]]:
         """Yield all records with their names, the unreadable ones too.
@@ -204,9 +236,14 @@ class Store:
         """Return the objects that are there, with their bytes in the store."""
         return {found.name.rpartition("/")[2]: found.size for found in self.listed(OBJECTS)}
 
-    def index(self, present: dict[str, int] | None = None) -> tuple[Index, list[Unreadable]]:
-        """Return all that the indexes tell, and those that cannot be read."""
-        index, bad = Index(present), []
+    def index(self, present: dict[str, int] | None = None, *, ours: bool = False) -> tuple[Index, list[Unreadable]]:
+        """Return all that the indexes tell, and those that cannot be read.
+
+        Args:
+            present: The objects that are there, with their bytes; None for all that are indexed.
+            ours: Whether only objects count that each recipient of now opens.
+        """
+        index, bad = Index(present, self.opens if ours else None), []
         for _, found in self.indexes():
             if isinstance(found, Unreadable):
                 bad.append(found)
@@ -266,7 +303,7 @@ def create(transport: Transport, recipients: Iterable[str]) -> StoreKey:
     if transport.stat(STORE) is not None:
         raise StoreError("there is a store already: with --identity FILE this host joins it")
     sealer, key = Sealer(recipients), StoreKey.generate()
-    write_key(transport, key, sealer)
+    write_key(transport, key, sealer, _key_name(key.store))
     made = StoreFile(FORMAT, VERSION, key.store, list(sealer.recipients))
     transport.put(STORE, msgspec.json.format(msgspec.json.encode(made), indent=2), new=True)
     if described(transport).store != key.store:  # two hosts at once; the first one counts
@@ -274,9 +311,9 @@ def create(transport: Transport, recipients: Iterable[str]) -> StoreKey:
     return key
 
 
-def write_key(transport: Transport, key: StoreKey, sealer: Sealer) -> None:
-    """Write the store's key into the store, sealed for the recipients."""
-    transport.put(_key_name(key.store), sealer.seal(key.to_json()))
+def write_key(transport: Transport, key: StoreKey, sealer: Sealer, name: str) -> None:
+    """Write the store's key into the store under a name, sealed for the recipients."""
+    transport.put(name, sealer.seal(key.to_json()))
 
 
 def described(transport: Transport) -> StoreFile:
@@ -307,13 +344,28 @@ def unlocked(transport: Transport, opener: Opener) -> StoreKey:
     if not store.isalnum():
         raise StoreError(f"{STORE} is damaged: its number is {store!r}")
     try:
-        key = StoreKey.from_json(opener.open(transport.get(_key_name(store)), limit=SMALL))
+        return _unlocked(transport, opener, store, _key_name(store))
+    except WrongKeyError:
+        for found in transport.list(KEYS):
+            if found.name.startswith(f"{KEYS}{store}-"):  # of recipients who were named later
+                with suppress(WrongKeyError):
+                    return _unlocked(transport, opener, store, found.name)
+        raise
+
+
+def _unlocked(transport: Transport, opener: Opener, store: str, name: str) -> StoreKey:
+    try:
+        key = StoreKey.from_json(opener.open(transport.get(name), limit=SMALL))
     except ValueError as error:
-        raise StoreError(f"{_key_name(store)} is damaged: {error}") from None
+        raise StoreError(f"{name} is damaged: {error}") from None
     if key.store != store:
-        raise StoreError(f"{_key_name(store)} is the key of another store")
+        raise StoreError(f"{name} is the key of another store")
     return key
 
 
-def _key_name(store: str) -> str:
-    return f"keys/{store}.age"
+def _key_name(store: str, of: str = "") -> str:
+    return f"{KEYS}{store}{of}.age"
+
+
+def _each(marks: bytes) -> set[bytes]:
+    return {marks[at : at + MARK] for at in range(0, len(marks), MARK)}
