@@ -21,7 +21,7 @@ def connect(url: str, *, endpoint: str | None, region: str | None, retry_timeout
             `rclone:REMOTE:PATH` for whatever rclone is configured for.
         endpoint: Address of a provider that speaks S3.
         region: Region of the bucket.
-        retry_timeout: Seconds for which a request that failed is tried again.
+        retry_timeout: Seconds for which a request that failed is tried again, and a small one waits for its answer.
 
     Raises:
         StoreError: There is no such transport.
@@ -30,6 +30,6 @@ def connect(url: str, *, endpoint: str | None, region: str | None, retry_timeout
     if scheme in NATIVE:
         return ObjectStore(url, endpoint=endpoint, region=region, retry_timeout=retry_timeout)
     if scheme in ("sftp", "rclone"):
-        return Rclone(url)
+        return Rclone(url, retry_timeout=retry_timeout)
     known = ", ".join(f"{name}://" for name in ("s3", "gs", "az", "file", "sftp"))
     raise StoreError(f"the url of the store has to begin with {known} or rclone:, not {scheme or url!r}")

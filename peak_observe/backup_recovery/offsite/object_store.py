@@ -15,14 +15,14 @@ from urllib.parse import unquote, urlsplit
 
 from peak_observe.backup_recovery.offsite.libraries import library
 from peak_observe.backup_recovery.offsite.record import is_ours
-from peak_observe.backup_recovery.offsite.transport import NO_STORE, Found
+from peak_observe.backup_recovery.offsite.transport import NO_STORE, Found, is_large, patience
 from peak_observe.backup_recovery.offsite.workers import interruptible
 from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE, owners_rights
 from peak_observe.backup_recovery.repository.repository import sync_filesystem
 from peak_observe.errors import ObjectMissingError, StoreError
 from peak_observe.support.redact import redact
 
-TIMEOUT = timedelta(minutes=15)  # of one request: an object of 16 MiB over a slow line
+TIMEOUT = timedelta(minutes=15)  # of one large request: an object of 16 MiB over a slow line
 CONNECT = timedelta(seconds=10)
 WRONG_KEYS = "the credentials in the environment are missing, wrong or expired"
 WRONG_REGION = "the bucket lies in another region, which `region` has to name"
@@ -52,7 +52,7 @@ class ObjectStore:
         url: Its address.
         endpoint: Address of a provider that speaks S3.
         region: Region of the bucket.
-        retry_timeout: Seconds for which a request that failed is tried again.
+        retry_timeout: Seconds for which a request that failed is tried again, and a small one waits for its answer.
 
     Raises:
         StoreError: The address is invalid.
@@ -66,9 +66,13 @@ class ObjectStore:
         self._url = url
         self._folder = _folder(url) if urlsplit(url).scheme == "file" else None
         with self._told("open the store", url):
-            self._store = self._opened(url, endpoint, region, retry_timeout)
+            # The library has no limit that a slow upload outlives and a silent server does not.
+            soon = timedelta(seconds=patience(retry_timeout))
+            self._large, self._store = (
+                self._opened(url, endpoint, region, (retry_timeout, limit)) for limit in (TIMEOUT, soon)
+            )
 
-    def _opened(self, url: str, endpoint: str | None, region: str | None, retry_timeout: float) -> Any:
+    def _opened(self, url: str, endpoint: str | None, region: str | None, limits: tuple[float, timedelta]) -> Any:
         stores = library("obstore.store")
         if self._folder is not None:
             if not self._folder.is_dir():  # made here, it would hide that a disk is not mounted
@@ -83,10 +87,10 @@ class ObjectStore:
             raise StoreError(f"{option} means nothing to {parts.scheme}://: leave it out")
         if parts.scheme in ("s3", "s3a"):
             config["checksum_algorithm"] = "SHA256"  # a bucket with object lock takes nothing without one
-        options: dict[str, Any] = {"timeout": TIMEOUT, "connect_timeout": CONNECT}
+        options: dict[str, Any] = {"timeout": limits[1], "connect_timeout": CONNECT}
         if (endpoint or "").startswith("http://"):
             options["allow_http"] = True
-        retry = {"max_retries": 10, "retry_timeout": timedelta(seconds=retry_timeout)}
+        retry = {"max_retries": 10, "retry_timeout": timedelta(seconds=limits[0])}
         return stores.from_url(url, config=config or None, client_options=options, retry_config=retry)
 
     def put(self, name: str, content: bytes, *, new: bool = False) -> None:
@@ -114,7 +118,8 @@ class ObjectStore:
         if path is not None:
             self._make(path.parent)
         # In parts it would be no longer one request that is there or not.
-        interruptible(lambda: self._obstore.put(self._store, name, content, mode=mode, use_multipart=False))
+        store = self._of(name)
+        interruptible(lambda: self._obstore.put(store, name, content, mode=mode, use_multipart=False))
         if path is not None:
             path.chmod(self._modes[1])  # the library leaves it to the umask
 
@@ -132,7 +137,11 @@ class ObjectStore:
     def get(self, name: str) -> bytes:
         """Return the content of an object."""
         with self._told("read", name):
-            return interruptible(lambda: bytes(self._obstore.get(self._store, name).bytes()))
+            return interruptible(lambda: bytes(self._obstore.get(self._of(name), name).bytes()))
+
+    def _of(self, name: str) -> Any:
+        """Return the library's store with the time limit for the content of an object."""
+        return self._large if is_large(name) else self._store
 
     def list(self, prefix: str) -> Iterator[Found]:
         """Yield all objects below a prefix."""

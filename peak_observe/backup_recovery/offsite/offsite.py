@@ -64,7 +64,7 @@ class OffsiteStore:
         region: Region of the bucket.
         max_age: Seconds that the newest backup in the store may be old: the promise that the alert compares with.
         bandwidth: Bytes a second that are sent and received, on average; None without a limit.
-        retry_timeout: Seconds for which a request that failed is tried again.
+        retry_timeout: Seconds for which a request that failed is tried again, and a small one waits for its answer.
         key_file: Where the store's key is kept; beside the repository's own files by default.
         clock: What time it is; for tests.
 

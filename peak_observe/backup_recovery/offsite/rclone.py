@@ -11,13 +11,13 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from peak_observe.backup_recovery.offsite.transport import Found
+from peak_observe.backup_recovery.offsite.transport import Found, is_large, patience
 from peak_observe.errors import ObjectMissingError, StoreError
 from peak_observe.support.child_process import ChildProcess
 from peak_observe.support.redact import redact
 
 NO_FOLDER, NO_FILE = 3, 4  # exit codes of rclone
-TIMEOUT = 900.0  # seconds of one request
+TIMEOUT = 900.0  # seconds of one large request, or a listing
 
 
 class _Item(msgspec.Struct):
@@ -31,12 +31,14 @@ class Rclone:
 
     Args:
         url: `sftp://user@host:port/folder`, or `rclone:REMOTE:PATH`.
+        retry_timeout: Seconds for which a request that moves little may last.
 
     Raises:
         StoreError: The address is invalid, or rclone is not installed.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, retry_timeout: float = 180.0) -> None:
+        self._patience = patience(retry_timeout)
         self._program = shutil.which("rclone") or ""
         if not self._program:
             raise StoreError(f"{url.partition(':')[0]}: needs rclone, which is not installed: https://rclone.org")
@@ -87,15 +89,18 @@ class Rclone:
         return f"{self._remote.rstrip('/')}/{name}".rstrip("/")
 
     def _run(self, doing: str, name: str, *args: str, content: bytes | None = None) -> bytes:
+        limit = TIMEOUT if doing == "list" or (is_large(name) and doing in ("read", "write")) else self._patience
         command = [self._program, "--log-level", "ERROR", *args]
         try:
             # A session of its own hears no Ctrl-C, which would end in the middle what this process still waits for.
             with ChildProcess(command, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
                 try:
-                    out, err = process.communicate(content, TIMEOUT)
+                    out, err = process.communicate(content, limit)
                 finally:
                     process.end(grace=0)
-        except (OSError, TimeoutExpired) as error:
+        except TimeoutExpired:
+            raise StoreError(f"cannot {doing} {name}: there was no answer within {limit:.0f} seconds") from None
+        except OSError as error:
             raise StoreError(f"cannot {doing} {name}: {redact(str(error))}") from None
         if process.returncode in (NO_FOLDER, NO_FILE):
             raise ObjectMissingError(f"the store has no {name}")

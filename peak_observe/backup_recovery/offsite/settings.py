@@ -48,7 +48,7 @@ class OffsiteSettings:
         host: The name under which the backups of this host are kept.
         max_age: Seconds that the newest backup in the store may be old.
         bandwidth: Bytes a second.
-        retry_timeout: Seconds for which a request that failed is tried again.
+        retry_timeout: Seconds for which a request that failed is tried again, and a small one waits for its answer.
         key_file: Where the store's key is kept.
     """
 

@@ -6,7 +6,26 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from peak_observe.backup_recovery.offsite.record import FOLDER, INDEXES, MANIFESTS, OBJECTS
+
 NO_STORE = "is the disk mounted, and the url right? `peak-observe backup offsite init` makes a new store"
+
+LEAST_PATIENCE = 30.0  # seconds that a store has for any answer
+LARGE = (OBJECTS, MANIFESTS, INDEXES, FOLDER)
+"""Folders whose objects may take long over a slow line."""
+
+
+def is_large(name: str) -> bool:
+    """Return whether the content of an object may take long; all others a store that works answers soon.
+
+    The first request of each command is one of those, so that a store that takes connections and is silent is noticed.
+    """
+    return name.partition("/")[0] in LARGE
+
+
+def patience(retry_timeout: float) -> float:
+    """Return for how many seconds a request that moves little is waited for."""
+    return max(LEAST_PATIENCE, retry_timeout)
 
 
 class Found(NamedTuple):
