@@ -10,7 +10,7 @@ import pytest
 from peak_observe import RecoveryManager
 from peak_observe.backup_recovery.restore.verification import VerifyReport
 from peak_observe.errors import BackupError
-from tests.backup_recovery.conftest import Program
+from tests.backup_recovery.conftest import Program, picture
 
 TRIES = 120
 # A file that is being opened when the alarm rings is left to the collector.
@@ -75,3 +75,31 @@ def test_an_alarm_while_a_backup_is_made_is_no_problem_of_a_source(
         alarmed(manager.create_backup, 0.002 + at % 20 * 0.003)
         os.utime(program.data / "0.csv")
     assert not [backup for backup in manager.list_backups() if backup.status.value == "partial"]
+
+
+def test_an_alarm_while_a_backup_is_restored_comes_through(
+    program: Program, manager: RecoveryManager, alarmed: Callable[[Callable[[], object], float], bool]
+) -> None:
+    """It is no failed write of a file, and all that has changed is taken back."""
+    for number in range(100):
+        program.write(program.data / f"{number}.csv", str(number))
+    backup_id = manager.create_backup()
+    new = picture(program.data)
+    rung, told = 0, list[BackupError]()
+
+    def restore() -> None:
+        try:
+            manager.restore(backup_id, data=True)
+        except BackupError as error:
+            told.append(error)
+
+    for at in range(TRIES):
+        for number in range(100):
+            program.write(program.data / f"{number}.csv", f"{number} now")
+        old = picture(program.data)
+        came = alarmed(restore, 0.001 + at % 60 * 0.0005)
+        rung += came
+        assert told == []
+        manager.recover()
+        assert picture(program.data) in ((old, new) if came else (new,))
+    assert rung > 0

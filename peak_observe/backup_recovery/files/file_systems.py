@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _IN_MEMORY = frozenset({0x0102_1994, 0x8584_58F6, 0x9584_58F6})
 """`f_type` of tmpfs, ramfs and hugetlbfs, as in `linux/magic.h`."""
 _OVERLAY = 0x794C_7630
+_PLAIN = frozenset({0x0102_1994, 0xEF53})
+"""Those of tmpfs and ext4, where a file without holes takes its size, and what is said to be free is all there is."""
 _ROOM = 512  # bytes, more than a `struct statfs` has on any platform; its first word is the type
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
@@ -34,6 +36,11 @@ def is_in_memory(path: str) -> bool:
         with suppress(OSError, ValueError):  # an upper layer of another namespace, as that of a container, is not seen
             found = _type_of(_upper_layer(path))
     return found in _IN_MEMORY
+
+
+def is_plain(path: str) -> bool:
+    """Return whether a file surely takes as much room as its size says; others compress, or free more when asked."""
+    return _type_of(os.fsencode(path)) in _PLAIN
 
 
 def _type_of(path: bytes) -> int:

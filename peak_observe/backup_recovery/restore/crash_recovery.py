@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from peak_observe.backup_recovery.restore.places import RestoreOptions
 
 _UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT)
-
 _NO_END = "a restore that a crash cut off cannot be brought to its end"
 
 _log = logger("peak_observe.backup")
@@ -251,6 +250,7 @@ def _bring_to_an_end(
         try:
             done = item.recover()
         except (OSError, ValueError) as error:
+            check_is_of_file(error)
             message = f"{_NO_END}: {_problem(error)}{mend(error)}; {_way_out(item)}"
             _refuse(message, error, stops=touched is None or item.journal.touches(touched))
             continue

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.files.copying import CHUNK, CREATE, READ, stretches, write_all
+from peak_observe.backup_recovery.files.safe_read import check_is_of_file
 from peak_observe.backup_recovery.restore.ownership import PRIVILEGED, Owner, give
 from peak_observe.backup_recovery.restore.plan import there
 from peak_observe.support import posix
@@ -33,7 +34,8 @@ def keep(target: str, old: str) -> None:
         os.link(target, old, follow_symlinks=False)
     except FileNotFoundError:
         return  # it went away meanwhile
-    except OSError:
+    except OSError as error:
+        check_is_of_file(error)
         move(target, old)
 
 
@@ -97,6 +99,7 @@ def _naming(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        check_is_of_file(error)
         if error.filename is not None:
             raise
         raise OSError(error.errno, error.strerror, path) from error

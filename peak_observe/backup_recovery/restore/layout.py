@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from peak_observe.backup_recovery.repository.manifest import FOLDER, encode_name
+from peak_observe.backup_recovery.files.file_systems import is_plain
+from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, encode_name
 from peak_observe.backup_recovery.restore.attributes import attribute
 from peak_observe.backup_recovery.restore.file_steps import is_folder
 from peak_observe.backup_recovery.restore.journal import Access, Step
 from peak_observe.backup_recovery.restore.ownership import PRIVILEGED
 from peak_observe.backup_recovery.restore.path_checks import nearest_folder
-from peak_observe.backup_recovery.restore.plan import BLOCKED, NEW, REPLACED, SAME, Action, Refusal, changes
+from peak_observe.backup_recovery.restore.plan import (
+    BLOCKED,
+    NEW,
+    REPLACED,
+    SAME,
+    Action,
+    Refusal,
+    changes,
+    first_names,
+    is_copied,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -116,6 +129,26 @@ def unrecorded(actions: Iterable[Action], folders: Sequence[Path]) -> Iterator[R
 def takes_journal(folder: Path) -> bool:
     """Return whether a journal can be written to a folder."""
     return os.access(nearest_folder(str(folder)), os.W_OK | os.X_OK) and not attribute(str(folder))
+
+
+def without_room(actions: Sequence[Action]) -> Iterator[Refusal]:
+    """Yield the disks that surely have no room for the new files, which lie beside the old ones until all are there."""
+    nearest, names = cache(nearest_folder), first_names(actions)
+    needed: Counter[Path] = Counter()
+    for action in changes(actions):
+        entry = action.entry
+        if entry.type == FILE and not (entry.sparse or action.in_place) and is_copied(action, names):
+            needed[nearest(parent(action.target) or "/")] += entry.size
+    disks: dict[int, Path] = {}
+    together: Counter[Path] = Counter()
+    for folder, size in needed.items():
+        together[disks.setdefault(folder.stat().st_dev, folder)] += size
+    for folder, size in together.items():
+        status = os.statvfs(folder)
+        free = status.f_bfree * status.f_frsize
+        if size > free and is_plain(str(folder)):
+            what = f"No space left on device for {size:,} bytes in {folder}, where {free:,} are free"
+            yield Refusal(BLOCKED, f"{what}: make room there")
 
 
 def too_long(actions: Sequence[Action]) -> Iterator[Refusal]:

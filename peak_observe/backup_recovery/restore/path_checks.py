@@ -8,6 +8,7 @@ import stat
 from itertools import accumulate
 from pathlib import Path
 
+from peak_observe.backup_recovery.files.safe_read import check_is_of_file
 from peak_observe.backup_recovery.restore.ownership import is_root
 
 LONGEST_NAME = 255
@@ -26,6 +27,7 @@ def lost_link(path: str | os.PathLike[str]) -> str:
         except (FileNotFoundError, NotADirectoryError):
             return f"{above} is a symbolic link to nothing" if os.path.islink(above) else ""
         except OSError as error:
+            check_is_of_file(error)
             return f"{above}: {error.strerror}" if os.path.islink(above) else ""
     return ""
 
@@ -43,6 +45,7 @@ def dead_end(target: str) -> str:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
+            check_is_of_file(error)
             if error.errno != errno.ENAMETOOLONG:
                 problem = f"{above}: {error.strerror}"
             continue

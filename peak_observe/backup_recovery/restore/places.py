@@ -128,6 +128,9 @@ class Places:
         if self._moved:
             yield from self._clashes()
             yield from overlaps(list(self._all()))
+        for name in (*self._options.kinds, STATE_FILE) if self.inside is not None else ():
+            if os.path.islink(f"{self.inside}/{name}"):
+                yield Refusal(BLOCKED, f"{self.inside}/{name} is a symbolic link: remove it")
 
     def _unmoved(self, old: str, sources: str) -> Iterator[Refusal]:
         """Yield that no named path lay where one of the old paths is."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.backup_recovery.create.run import summary
 from peak_observe.backup_recovery.files.helper_names import BESIDE, PREFIX
-from peak_observe.backup_recovery.files.safe_read import content
+from peak_observe.backup_recovery.files.safe_read import check_is_of_file, content
 from peak_observe.backup_recovery.repository.manifest import FOLDER, STATE_FILE, Entry, Manifest, Root
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus
 from peak_observe.backup_recovery.repository.repository import unusable
@@ -19,7 +19,7 @@ from peak_observe.backup_recovery.restore import legacy
 from peak_observe.backup_recovery.restore.attributes import attribute, mend
 from peak_observe.backup_recovery.restore.crash_recovery import command_of
 from peak_observe.backup_recovery.restore.hard_links import written_through
-from peak_observe.backup_recovery.restore.layout import takes_journal, too_long, unrecorded
+from peak_observe.backup_recovery.restore.layout import takes_journal, too_long, unrecorded, without_room
 from peak_observe.backup_recovery.restore.ownership import PRIVILEGED, Ownership
 from peak_observe.backup_recovery.restore.places import Places, RestoreOptions
 from peak_observe.backup_recovery.restore.plan import (
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
     from peak_observe.backup_recovery.files.workers import Progress
     from peak_observe.backup_recovery.repository.repository import Repository
-
 
 PARTIAL, FAILED = "partial", "failed"
 
@@ -134,7 +133,7 @@ class Restore:
         self._prefix = BESIDE if beside else PREFIX
         self.entries = places.entries
         self._helpers = places.helpers
-        problems = [*places.problems(), *_links_out(places.inside, options.kinds)]
+        problems = list(places.problems())
         self._state_file = self._placed(options.state_file)
         try:
             wanted, parents = places.wanted() if not problems else ({}, set())
@@ -142,8 +141,10 @@ class Restore:
             self.actions = actions(wanted, self._owners, problems, parents=parents, tell=tell)
             problems += [*too_long(self.actions), *forbidden(self.actions), *written_through(self.actions)]
             problems += [] if problems else unrecorded(self.actions, self._journal_places)
+            problems += [] if problems or temporary else without_room(self.actions)  # else files may be moved
             self.plan = self._plan(places.roots(), wanted)
         except OSError as error:
+            check_is_of_file(error)
             problems.append(Refusal(BLOCKED, f"{error.filename}: {error.strerror}{_open_up(error)}"))
         if problems:
             reasons = dict.fromkeys(problem.reason for problem in problems)
@@ -221,6 +222,7 @@ class Restore:
         except NoAccessError as error:
             raise BackupUnreadableError(self._backup_id, (f"{error.filename}: {error.strerror}",)) from None
         except OSError as error:
+            check_is_of_file(error)
             what = self._standing(transaction)
             where = f" ({error.filename})" if error.filename else ""
             named = f"; {transaction.path} names them" if transaction.unsettled else ""
@@ -389,12 +391,3 @@ def _without_manifest(repository: Repository, backup: BackupMetadata, named: Ite
         raise unusable(backup.backup_id, place, error) from None
     finally:
         repository.check_there(backup.backup_id)  # of what is gone there may be no error
-
-
-def _links_out(folder: str | None, kinds: Collection[str]) -> list[Refusal]:
-    if folder is None:
-        return []
-    found = []
-    with suppress(OSError):
-        found = [name for name in (*kinds, STATE_FILE) if os.path.islink(f"{folder}/{name}")]
-    return [Refusal(BLOCKED, f"{folder}/{name} is a symbolic link: remove it") for name in found]

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.files.copying import CHUNK, CREATE, READ, write_all, writing
+from peak_observe.backup_recovery.files.safe_read import check_is_of_file
 from peak_observe.backup_recovery.files.workers import Meter, ahead, each
 from peak_observe.backup_recovery.repository.manifest import FILE, Entry, decode_name
 from peak_observe.backup_recovery.restore.layout import PRIVATE
@@ -132,7 +133,8 @@ class Staging:
         source = first.target if first.change == SAME else self._place(first.target)
         try:
             os.link(source, place, follow_symlinks=False)
-        except OSError:  # another file system, or one without links
+        except OSError as error:  # another file system, or one without links
+            check_is_of_file(error)
             self._make(action)
             names[file_of(action.entry)] = action  # the next names may be beside this one
         else:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.backup_recovery.files.mounts import mount_points
-from peak_observe.backup_recovery.files.safe_read import content
+from peak_observe.backup_recovery.files.safe_read import check_is_of_file, content
 from peak_observe.backup_recovery.repository.manifest import FOLDER, STATE_FILE
 from peak_observe.backup_recovery.restore.layout import LONGEST
 from peak_observe.backup_recovery.restore.ownership import give, is_root
@@ -115,7 +115,8 @@ class StateFile:
             if status is None and os.path.exists(self._given):
                 status = os.stat(self._given)  # a pipe has no path of its own, as behind /dev/stdout
         except OSError as error:
-            return error.strerror or str(error)
+            check_is_of_file(error)
+            return str(error.strerror)
         if status is not None and not stat.S_ISREG(status.st_mode):
             return f"it is {kind_of(status)}"
         if self.path in mount_points():
@@ -163,6 +164,7 @@ class StateFile:
             replace_text(Path(self.path), self._text, durable=True, private=True)
             give(self.path, self._owner)
         except OSError as error:
+            check_is_of_file(error)
             changed = {*plan.new, *plan.replaced, *plan.folders} - {self.path}
             done = "the files are restored" if changed else "the files are as in the backup"
             where = "name another file with --state-file and restore once more"

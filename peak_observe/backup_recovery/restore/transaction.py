@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.files import sqlite
 from peak_observe.backup_recovery.files.helper_names import BESIDE, PREFIX
+from peak_observe.backup_recovery.files.safe_read import check_is_of_file
 from peak_observe.backup_recovery.repository.manifest import VERSION, Manifest, decode_name, encode_name
 from peak_observe.backup_recovery.repository.repository import sync_filesystem
 from peak_observe.backup_recovery.restore.file_steps import (
@@ -253,6 +254,7 @@ class Transaction:
                     self._folder, self._prefix = place
                 if not isinstance(error, OSError):
                     raise
+                check_is_of_file(error)
                 if error.errno not in NO_ROOM or last:
                     raise OSError(error.errno, error.strerror, str(folder)) from error
         self._beside = tuple(folder for folder in self._beside if folder != self._folder)

@@ -249,9 +249,9 @@ def small(tmp_path: Path) -> Iterator[Path]:
 def test_a_disk_that_fills_half_way_is_as_before(
     manager: RecoveryManager, program: Program, small: Path, how: str
 ) -> None:
-    """One message that tells where, and no journal is left."""
-    for number in range(8):
-        program.write(program.trades / f"big{number}.csv", f"{number}" * 60_000)
+    """One message that tells where, and no journal is left; small files take more room than their sizes say."""
+    for number in range(80):
+        program.write(program.trades / f"big{number}.csv", f"{number}" * 60)
     backup_id = manager.create_backup()
     if how == "live":
         (small / "trades").mkdir()

@@ -85,9 +85,32 @@ def test_a_full_target_is_named(disk: Path, program: Program, tmp_path: Path) ->
     (program.data / "big.bin").write_bytes(os.urandom(MEGABYTE))
     backup_id = named(tmp_path / "backups", program).create_backup()
     fill(disk)
-    with pytest.raises(BackupError, match=f"No space left on device .*{disk}"):
-        named(tmp_path / "backups", program).restore(backup_id, data=True, restore_to=disk / "out")
+    for dry_run in (True, False):
+        with pytest.raises(RestoreRefusedError, match=f"No space left on device .*{disk}, where 0 are free"):
+            named(tmp_path / "backups", program).restore(backup_id, dry_run=dry_run, data=True, restore_to=disk / "out")
     assert [path.name for path in disk.iterdir()] == ["ballast"]
+
+
+@as_root
+def test_room_is_needed_for_what_changes_alone(disk: Path, program: Program, tmp_path: Path) -> None:
+    """Files that are there need none, nor do holes and more names of one file; replaced ones lie beside the old."""
+    (program.data / "big.bin").write_bytes(os.urandom(3 * MEGABYTE // 2))
+    for number in range(3):
+        os.link(program.data / "big.bin", program.data / f"name {number}")
+    with (program.data / "holes").open("wb") as file:
+        file.truncate(100 * MEGABYTE)
+    manager = named(tmp_path / "backups", program)
+    backup_id = manager.create_backup()
+    out = disk / "out/data/data"
+    for _ in range(2):  # all are new, and then a small one is replaced
+        plan = manager.restore(backup_id, dry_run=True, data=True, restore_to=disk / "out").plan
+        assert plan == manager.restore(backup_id, data=True, restore_to=disk / "out").plan
+        (out / "trades/0.csv").write_text("other")
+    for name in ("big.bin", "name 0", "name 1", "name 2"):
+        (out / name).unlink()
+    (out / "big.bin").write_bytes(os.urandom(MEGABYTE))
+    with pytest.raises(RestoreRefusedError, match="make room there"):
+        manager.restore(backup_id, dry_run=True, data=True, restore_to=disk / "out")
 
 
 @as_root
