@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.files import sqlite, sqlite_logs
-from peak_observe.backup_recovery.files.mounts import mount_points
+from peak_observe.backup_recovery.files.mounts import mounted_from_elsewhere
 from peak_observe.backup_recovery.repository.repository import OWN
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def name_in_use(path: str, roots: Iterable[str], problem: Callable[[str, str], N
     Raises:
         OSError: It cannot be read.
     """
-    status, mounts = os.lstat(path), mount_points()
+    status, mounts = os.lstat(path), mounted_from_elsewhere()
     if status.st_nlink == 1 and path not in mounts:
         return path
     names = _names(path, status, roots, mounts)

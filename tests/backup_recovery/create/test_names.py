@@ -151,6 +151,27 @@ def test_a_database_that_is_mounted_by_itself_is_without_its_log(
 
 
 @as_root
+def test_a_database_that_is_mounted_onto_itself_has_its_log_beside_it(
+    tmp_path: Path, mounted: Callable[..., Path], alone: Path, trusting: None
+) -> None:
+    """It lies in its own folder as before; something else that is mounted there as well does not."""
+    own = mounted("--bind", str(tmp_path / "from" / "z.db"), on=tmp_path / "from" / "z.db")
+    backup, _ = made(tmp_path, "from")
+    assert backup.good
+    subprocess.run([sys.executable, "-c", CRASH], cwd=tmp_path / "from", check=False)
+    backup, found = made(tmp_path, "from")
+    assert backup.good
+    assert found == {"z.db": 1}
+    with closing(sqlite3.connect(tmp_path / "other.db")) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("CREATE TABLE t (x)")
+    for log in (tmp_path / "from").glob("z.db-*"):
+        log.unlink()
+    mounted("--bind", str(tmp_path / "other.db"), on=own)
+    assert made(tmp_path, "from")[0].error_message == f"{own}: {MOUNTED}"
+
+
+@as_root
 def test_a_database_that_is_in_use_where_it_is_mounted_has_its_log_there(
     tmp_path: Path, alone: Path, trusting: None
 ) -> None:
