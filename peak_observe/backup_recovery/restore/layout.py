@@ -146,7 +146,7 @@ def without_room(actions: Sequence[Action]) -> Iterator[Refusal]:
     for folder, size in together.items():
         status = os.statvfs(folder)
         free = status.f_bfree * status.f_frsize
-        if size > free and is_plain(str(folder)):
+        if status.f_blocks and size > free and is_plain(str(folder)):  # a tmpfs without a limit has no blocks
             what = f"No space left on device for {size:,} bytes in {folder}, where {free:,} are free"
             yield Refusal(BLOCKED, f"{what}: make room there")
 
