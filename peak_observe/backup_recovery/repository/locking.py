@@ -40,7 +40,7 @@ class Holder(msgspec.Struct, frozen=True):
 PATIENCE = 10.0  # seconds for a lock that is held for an instant
 _OPEN = os.O_RDWR | posix.CLOEXEC | posix.NOFOLLOW | posix.NONBLOCK
 _DECODER = msgspec.json.Decoder(Holder)
-_held: set[int] = set()
+_held: dict[int, None] = {}
 """Descriptors of locks that this process holds or tries to take."""
 
 
@@ -58,15 +58,12 @@ def locked(path: Path, repository: Path, doing: str) -> Iterator[None]:
         OSError: The file cannot be opened.
     """
     # A descriptor of its own makes flock() tell threads of one process apart as well.
-    descriptor = _opened(path, folder=path == repository)
-    try:
+    with _let_go_of(_opened(path, folder=path == repository)) as descriptor:
         if not _taken(descriptor):
             raise RepositoryLockedError(str(repository), _holder(descriptor))
         since = SYSTEM_CLOCK.now().isoformat(timespec="seconds")
         _write(descriptor, msgspec.json.encode(Holder(os.getpid(), socket.gethostname(), since, doing)))
         yield
-    finally:
-        _let_go(descriptor)
 
 
 @contextmanager
@@ -95,14 +92,11 @@ def locked_for_reading(path: Path, repository: Path) -> Iterator[None]:
     except OSError:
         yield
         return
-    _held.add(descriptor)
-    try:
+    with _let_go_of(descriptor):
         with suppress(OSError):  # a file system without locks
             if not _taken(descriptor, shared=True):
                 raise RepositoryLockedError(str(repository), _holder(descriptor))
         yield
-    finally:
-        _let_go(descriptor)
 
 
 @contextmanager
@@ -113,22 +107,17 @@ def briefly_locked(path: Path) -> Iterator[None]:
         TimeoutError: Somebody holds it for longer, such as a process that has been stopped.
         OSError: The file cannot be opened.
     """
-    descriptor = _opened(path, folder=path.is_dir())
-    try:
+    with _let_go_of(_opened(path, folder=path.is_dir())) as descriptor:
         deadline = time.monotonic() + PATIENCE
         while not _taken(descriptor):
             if time.monotonic() > deadline:
                 raise TimeoutError(errno.ETIMEDOUT, f"held by another process for more than {PATIENCE:g} s", str(path))
             time.sleep(0.005)
         yield
-    finally:
-        _let_go(descriptor)
 
 
 def _opened(path: Path, *, folder: bool) -> int:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if folder else _opened_file(path)
-    _held.add(descriptor)
-    return descriptor
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC) if folder else _opened_file(path)
 
 
 def _opened_file(path: Path) -> int:
@@ -161,15 +150,30 @@ def _taken(descriptor: int, *, shared: bool = False) -> bool:
     return True
 
 
-def _let_go(descriptor: int) -> None:
-    if descriptor not in _held:
-        return  # this is a forked child of who holds it
-    _held.discard(descriptor)
+@contextmanager
+def _let_go_of(descriptor: int) -> Iterator[int]:
+    """Let go of what is locked with a descriptor at the end of the block, and close it."""
+    _held[descriptor] = None
+    try:
+        try:
+            yield descriptor
+        finally:
+            _unlock(descriptor)
+    finally:
+        # No call comes before this one: after any, the handler of a signal could raise, and the lock would stay.
+        if descriptor in _held:
+            del _held[descriptor]
+            try:  # noqa: SIM105 - see above
+                os.close(descriptor)
+            except OSError:  # what was done is done
+                pass
+
+
+def _unlock(descriptor: int) -> None:
     # To close it is not enough while a child that was forked meanwhile has it open too.
-    with suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-    with suppress(OSError):  # what was done is done
-        os.close(descriptor)
+    if descriptor in _held:  # else this is a forked child of who holds it
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def _write(descriptor: int, text: bytes) -> None:
