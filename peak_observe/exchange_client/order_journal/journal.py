@@ -94,14 +94,14 @@ class OrderJournal:
             intent.state not in UNSETTLED and (intent.state, state) != (INTENDED, REFUSED)
         ):
             raise ValueError(f"the order {key!r} is {intent.state} and cannot be resolved as {state!r}")
-        locks = self.locks()
-        if not locks.take(intent.id):
+        hold = self.locks().hold(intent.id)
+        if not hold:
             raise OrderJournalError(str(self.path), f"a process is working on the order {key!r}: let it end")
         try:
             now = SYSTEM_CLOCK.now().timestamp()
             return self.store.change([(intent, {"state": state, "reason": reason, "updated_at": now})])[0]
         finally:
-            locks.free(intent.id)
+            hold.free()
 
     def prune(self, max_age: float | str) -> int:
         """Remove settled orders (closed, refused) and return how many; their keys would be new orders again.

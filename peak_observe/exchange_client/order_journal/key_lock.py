@@ -12,6 +12,32 @@ from peak_observe.support.posix import fcntl
 _OPEN = os.O_RDWR | os.O_CREAT | posix.CLOEXEC | posix.NOFOLLOW
 
 
+class KeyHold:
+    """Lock of one intent that is held: let go of at the latest when nobody knows it any more.
+
+    So it is where the handler of a signal raised before whoever took it could note that.
+
+    Args:
+        locks: The locks of its journal.
+        number: The intent.
+    """
+
+    def __init__(self, locks: KeyLocks, number: int) -> None:
+        self._locks = locks
+        self._number = number
+        self._mark = object()  # for the locks, which must not keep the hold itself alive
+
+    def take(self) -> bool:
+        """Take it; return False while another thread or process has it."""
+        return self._locks.take(self._number, self._mark)
+
+    def free(self) -> None:
+        """Let go of it; twice is once."""
+        self._locks.free(self._number, self._mark)
+
+    __del__ = free
+
+
 class KeyLocks:
     """Locks of the intents of one journal: each is one byte of a file, which the system frees when a process ends.
 
@@ -26,8 +52,8 @@ class KeyLocks:
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, _OPEN, 0o600)
-        self._held: set[int] = set()
-        self._lock = threading.Lock()
+        self._held: dict[int, object] = {}
+        self._lock = threading.RLock()  # the collector may free one while we are inside
         self._pid = os.getpid()
 
     @classmethod
@@ -50,26 +76,34 @@ class KeyLocks:
         except OSError:
             return False
 
-    def take(self, number: int) -> bool:
-        """Take the lock of an intent; return False while another thread or process has it."""
+    def hold(self, number: int) -> KeyHold | None:
+        """Take the lock of an intent; return None while another thread or process has it."""
+        hold = KeyHold(self, number)
+        return hold if hold.take() else None
+
+    def take(self, number: int, mark: object = None) -> bool:
+        """Take the lock of an intent for who shows this mark; return False while another one has it."""
         with self._lock:
             if number in self._held:
                 return False
+            self._held[number] = mark  # first, so that whatever is locked below is let go of
             if fcntl is not None:
                 try:
                     fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
                 except (BlockingIOError, PermissionError):
+                    del self._held[number]
                     return False
-            self._held.add(number)
             return True
 
-    def free(self, number: int) -> None:
-        """Let go of the lock of an intent."""
+    def free(self, number: int, mark: object = None) -> None:
+        """Let go of the lock of an intent that was taken with this mark."""
+        if self._pid != os.getpid():
+            return  # this is a forked child, in which a thread that is not here may have the lock
         with self._lock:
-            if number in self._held:
-                self._held.discard(number)
+            if number in self._held and self._held[number] is mark:
                 if fcntl is not None:
                     fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, number)
+                del self._held[number]
 
 
 def _after_fork() -> None:

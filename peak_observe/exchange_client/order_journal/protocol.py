@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from peak_observe.clock import Clock
     from peak_observe.exchange_client.exchange_state import ExchangeState
     from peak_observe.exchange_client.order_journal.effects import Steps
-    from peak_observe.exchange_client.order_journal.key_lock import KeyLocks
+    from peak_observe.exchange_client.order_journal.key_lock import KeyHold, KeyLocks
 
 SENDS = 3
 """Requests that one `submit` sends at most, each after the one before it is known not to have been carried out."""
@@ -92,22 +92,23 @@ class Protocol:
         _ = self._settlement.look_up  # refused in words before anything is asked
         yield Call("load_markets")
         intent = self._intended(key, order)
-        locks = yield from self._take(intent)
+        hold = yield from self._take(intent)
         try:
             return (yield from self._placed(intent, order))
         finally:
-            locks.free(intent.id)
+            hold.free()
 
     def submit_orders(self, orders: Sequence[tuple[str, OrderArguments]]) -> Steps[list[dict[str, Any] | Exception]]:
         """Return for each order of a batch its structure, or the error that keeps it from having one."""
         _ = self._settlement.look_up  # refused in words before anything is asked
         yield Call("load_markets")
         intents = [self._intended(check_key(key), order) for key, order in orders]
-        taken: dict[int, KeyLocks] = {}
+        taken: list[KeyHold] = []
         try:
             # Always in one order, so that two batches never wait for each other.
             for intent in sorted(intents, key=lambda intent: intent.id):
-                taken[intent.id] = yield from self._take(intent)
+                hold = yield from self._take(intent)
+                taken.append(hold)
             yield from self._send_batch(intents, [order for _, order in orders])
             found: list[dict[str, Any] | Exception] = []
             for intent, (_, order) in zip(intents, orders, strict=True):
@@ -117,8 +118,8 @@ class Protocol:
                     found.append(error)
             return found
         finally:
-            for number, locks in taken.items():
-                locks.free(number)
+            for hold in taken:
+                hold.free()
 
     def _intended(self, key: str, order: OrderArguments) -> OrderIntent:
         name, exchange, now = self._state.name, self._state.exchange, self._clock.now().timestamp()
@@ -166,15 +167,15 @@ class Protocol:
             raise ValueError(f"give the client order id of {order.text} as {name!r} in params, or none at all")
         return str(found)
 
-    def _take(self, intent: OrderIntent) -> Steps[KeyLocks]:
-        """Return the locks by which the intent is taken now: the file may be another one by the time it is freed."""
+    def _take(self, intent: OrderIntent) -> Steps[KeyHold]:
+        """Return the lock of an intent, taken: the file may be another one by the time it is freed."""
         began = self._clock.monotonic()
-        while not (locks := self._locks()).take(intent.id):
+        while not (hold := self._locks().hold(intent.id)):
             if self._clock.monotonic() - began > _PATIENCE + SENDS * self._settlement.deadline:
                 busy = "another process or thread is still working on it"
                 raise self._settlement.outcome_unknown(self._fresh(intent), busy)
             yield Sleep(_POLL)
-        return locks
+        return hold
 
     def _placed(self, intent: OrderIntent, order: OrderArguments) -> Steps[dict[str, Any]]:
         error: Exception | None = None
@@ -308,12 +309,11 @@ class Protocol:
             _ = self._settlement.look_up
             yield Call("load_markets")
         for intent in intents:
-            locks = self._locks()
-            if locks.take(intent.id):  # else somebody works on it at this moment
+            if hold := self._locks().hold(intent.id):  # else somebody works on it at this moment
                 try:
                     yield from self._reconciled(self._fresh(intent))
                 finally:
-                    locks.free(intent.id)
+                    hold.free()
         return [self._fresh(intent) for intent in intents]
 
     def _reconciled(self, intent: OrderIntent) -> Steps[None]:
