@@ -13,11 +13,11 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import queue
 import secrets
 import select
 import struct
 import sys
-import threading
 import time
 import zlib
 from contextlib import contextmanager, suppress
@@ -26,6 +26,7 @@ from weakref import finalize
 
 from peak_observe.coordination.engine import EngineError
 from peak_observe.support.posix import fcntl
+from peak_observe.support.timed_lock import TimedLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +58,7 @@ class MappedTable:
     def __init__(self, path: str, *, boot: bytes, timeout: float, on_reboot: Callable[[MappedTable], object]) -> None:
         self.path = path
         self._timeout = timeout
-        self._mutex = threading.Lock()  # flock knows files, not threads
+        self._mutex = TimedLock(timeout)  # flock knows files, not threads
         self._index: dict[str, int] = {}
         self._generation = (0, -1)
         self.is_lost = False
@@ -105,14 +106,12 @@ class MappedTable:
         Raises:
             EngineError: Somebody else held it for too long, or the file is not the one of the others any more.
         """
-        if not self._mutex.acquire(timeout=self._timeout):
-            raise EngineError("the lock of the file is busy in this process")
         try:
-            with self._flock():
+            with self._mutex, self._flock():
                 self._check_kept()
                 yield
-        finally:
-            self._mutex.release()
+        except queue.Empty:
+            raise EngineError("the lock of the file is busy in this process") from None
 
     def _check_kept(self) -> None:
         if not _is_kept(self._file, self.path):
@@ -121,21 +120,28 @@ class MappedTable:
 
     @contextmanager
     def _flock(self) -> Iterator[None]:
+        self._take_flock()
+        try:
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _take_flock(self) -> None:
         limit = time.monotonic() + self._timeout
         while True:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
             except BlockingIOError:
                 if time.monotonic() >= limit:
                     raise EngineError("the lock of the file is held by a process that is stopped or hangs") from None
                 time.sleep(_SPIN)
             except OSError as error:
                 raise EngineError(f"the file cannot be locked: {error.strerror}") from None
-        try:
-            yield
-        finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+            except BaseException:  # of a signal's handler, a moment after it was taken
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+                raise
+            else:
+                return
 
     def read(self, key: str) -> list[Any] | None:
         """Return the row of a key, None if there is none; the lock is held."""

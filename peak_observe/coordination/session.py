@@ -14,6 +14,7 @@ from peak_observe.coordination.thread_limit import new_turns, turn_of
 from peak_observe.coordination.worker import Answer, Listener, Worker
 from peak_observe.measures import SharedTally, forks
 from peak_observe.support.async_library import task_event
+from peak_observe.support.wake_event import WakeEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,7 +183,7 @@ class Session:
 
     def flush(self, seconds: float) -> bool:
         """Wait until all is told that happened so far, and all news are here; return whether that came true in time."""
-        done = threading.Event()
+        done = WakeEvent()
         self.post(lambda: self._read_all_and(done), after=min(self.members * HERD, LONGEST_HERD))
         return done.wait(seconds)
 
@@ -206,7 +207,7 @@ class Session:
         self.worker.after_fork()
         self.listener.after_fork()
 
-    def _read_all_and(self, done: threading.Event) -> None:
+    def _read_all_and(self, done: WakeEvent) -> None:
         try:
             if self.up:
                 self._read_all()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from peak_observe.coordination.engine import EngineError
+from peak_observe.support.timed_lock import TimedLock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,10 +36,7 @@ def turn_of(turns: queue.SimpleQueue[None], timeout: float) -> Iterator[None]:
         EngineError: There was no turn in that time.
     """
     try:
-        turns.get(timeout=timeout)
+        with TimedLock(timeout, turns):
+            yield
     except queue.Empty:
         raise EngineError("too many threads ask at the same time") from None
-    try:
-        yield
-    finally:
-        turns.put(None)

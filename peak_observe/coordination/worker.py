@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from peak_observe.coordination.engine import EngineError
+from peak_observe.support.timed_lock import TimedLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,18 +33,16 @@ class Daemon:
     def __init__(self, name: str) -> None:
         self._name = name
         self._thread: threading.Thread | None = None
-        self._starts = threading.Lock()
+        self._starts = TimedLock(0)
         self._pause = 0.0
         self._closed = False
 
     def start(self) -> None:
         """Start the thread, if it does not run."""
         # Who finds the lock taken leaves the start to another thread, or to the code that a signal interrupted.
-        if self._thread is None and not self._closed and self._starts.acquire(blocking=False):
-            try:
+        if self._thread is None and not self._closed:
+            with suppress(queue.Empty), self._starts:
                 self._start_locked()
-            finally:
-                self._starts.release()
 
     def join(self, seconds: float) -> None:
         """Wait for the end of the thread."""
@@ -58,7 +57,7 @@ class Daemon:
     def after_fork(self) -> None:
         """Start a thread anew, if the parent had one: others are heard without a call, and an engine that was away."""
         ran, self._thread = self._thread is not None, None
-        self._starts, self._pause = threading.Lock(), SETTLING
+        self._starts, self._pause = TimedLock(0), SETTLING
         if ran:
             self.start()
 
@@ -69,10 +68,17 @@ class Daemon:
                 thread.start()
             except RuntimeError:  # the program is ending, or the system has no thread to give
                 self._thread = None
+            except BaseException:  # a signal's handler raised: if it has started all the same, it ends by itself
+                self._thread = None
+                raise
 
     def _begin(self) -> None:
         time.sleep(self._pause)
         self._run()
+
+    @property
+    def _goes_on(self) -> bool:
+        return not self._closed and self.is_current
 
     def _run(self) -> None:
         raise NotImplementedError
@@ -110,7 +116,7 @@ class Worker(Daemon):
 
     def _run(self) -> None:
         idle_at = 0.0
-        while not self._closed:
+        while self._goes_on:
             now = time.monotonic()
             if now >= idle_at:
                 idle_at = now + _guarded(self._idle, 1.0)
@@ -138,7 +144,7 @@ class Listener(Daemon):
         self._closed = True
 
     def _run(self) -> None:
-        while not self._closed:
+        while self._goes_on:
             _guarded(self._step, None)
 
 

@@ -89,7 +89,8 @@ class DeadManSwitch:
         self._on_expired = on_expired
         self._clock = clock
         self._pid = os.getpid()
-        self._condition = threading.Condition()
+        self._lock = threading.RLock()  # taken by itself: in that of a condition, a signal's handler may raise
+        self._condition = threading.Condition(self._lock)
         self._stopping = False
         self._beats = [0] * len(BEAT_OUTCOMES)
         self._expires: float | None = 0.0
@@ -123,7 +124,7 @@ class DeadManSwitch:
             Whether it is armed.
         """
         if self._mine():
-            with self._condition:
+            with self._lock:
                 self._condition.wait_for(lambda: self.armed or self._stopping, timeout)
         return self.armed
 
@@ -197,7 +198,7 @@ class DeadManSwitch:
     def _stop(self) -> bool:
         if not self._mine():
             return False
-        with self._condition:
+        with self._lock:
             first, self._stopping = not self._stopping, True
             self._condition.notify_all()
         return first
@@ -218,7 +219,7 @@ class DeadManSwitch:
             pause = self._turn()
 
     def _goes_on_after(self, pause: float) -> bool:
-        with self._condition:
+        with self._lock:
             self._condition.wait_for(lambda: self._stopping, pause)
             return not self._stopping
 
@@ -257,7 +258,7 @@ class DeadManSwitch:
         if error is not None:
             self._count(FAILED, f"a beat failed: {describe(error)}")
             return False
-        with self._condition:
+        with self._lock:
             if self._expires is not None:  # else it was closed meanwhile
                 self._expires, self._armed_at = wall + self._timeout, (wall, monotonic)
             self._condition.notify_all()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
+import queue
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.measures import forks
 from peak_observe.safety.switch_file import PATIENCE, locked
 from peak_observe.support.atomic_files import replace_text
+from peak_observe.support.timed_lock import TimedLock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,12 +37,12 @@ class GuardFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.Lock()
+        self._lock = TimedLock(PATIENCE)
         forks.renew(self)
 
     def after_fork(self) -> None:
         """Make the lock anew in a forked child."""
-        self._lock = threading.Lock()
+        self._lock = TimedLock(PATIENCE)
 
     @contextmanager
     def changed(self) -> Iterator[dict[str, Any]]:
@@ -50,18 +51,16 @@ class GuardFile:
         Raises:
             GuardFileError: It cannot be read, written or locked.
         """
-        if not self._lock.acquire(timeout=PATIENCE):
-            raise GuardFileError(f"{self.path} is locked by another thread")
         try:
-            with locked(self.path.with_name(f".{self.path.name}.lock")) as alone:
+            with self._lock, locked(self.path.with_name(f".{self.path.name}.lock")) as alone:
                 if not alone:
                     why = "another process holds its lock, or the folder cannot be written"
                     raise GuardFileError(f"{self.path} cannot be locked: {why}")
                 kept = self.read()
                 yield kept
                 self._write(kept)
-        finally:
-            self._lock.release()
+        except queue.Empty:
+            raise GuardFileError(f"{self.path} is locked by another thread") from None
 
     def read(self) -> dict[str, Any]:
         """Return what is kept; nothing where there is no file yet.

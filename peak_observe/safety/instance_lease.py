@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.errors import AlreadyRunningError, SharedStateError
 from peak_observe.support import process_start
+from peak_observe.support.wake_event import WakeEvent
 
 if TYPE_CHECKING:
     from peak_observe.coordination.engine import StoredRecord
@@ -80,7 +81,7 @@ class InstanceLease:
         self._name = name
         self._records = records
         self._key = f"instance:{_digest(identity)}"
-        self._ended = threading.Event()
+        self._ended = WakeEvent()
         self._deadline = 0.0
         self._lost = ""
         self._refused_before = self._refused = 0

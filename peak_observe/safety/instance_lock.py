@@ -79,7 +79,11 @@ class InstanceLock:
                 _count_refusal(path)
                 raise refused
             lock = cls(path, descriptor)
-            lock.sign()
+            try:
+                lock.sign()
+            except BaseException:  # of a signal's handler: nobody knows of the lock yet
+                lock.release()
+                raise
         except OSError as error:
             raise InstanceLockError(name, str(folder), error.strerror or str(error)) from error
         return lock

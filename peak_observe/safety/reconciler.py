@@ -91,9 +91,8 @@ class Reconciler:
             raise TypeError(f"on_difference must be a plain function of one text, not {shown(on_difference)}")
         self._on_difference = on_difference
         self._clock = clock
-        self._pid = os.getpid()
-        self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._renew()
         self._stopping = False
         self._runs = [0] * len(RECONCILE_OUTCOMES)
         self._found: tuple[Difference, ...] | None = None
@@ -156,23 +155,29 @@ class Reconciler:
         and tried again next time.
         """
         if self._pid != os.getpid():
-            self._condition, self._thread, self._pid = threading.Condition(), None, os.getpid()
-        with self._condition:
+            self._renew()
+        with self._lock:
             self._stopping = False
             if self._thread is None:
                 thread = threading.Thread(target=self._keep_running, name="peak-observe-reconciler", daemon=True)
                 self._thread = thread  # first: the thread ends where it is another's turn
                 try:
                     thread.start()
-                except RuntimeError:  # so that a second start is none in vain
+                except BaseException:  # so that a second start is none in vain
                     self._thread = None
                     raise
+
+    def _renew(self) -> None:
+        # The lock is taken by itself: that of a condition is Python code, in which a handler of a signal may raise.
+        self._lock = threading.RLock()
+        self._condition = threading.Condition(self._lock)
+        self._thread, self._pid = None, os.getpid()
 
     def stop(self) -> None:
         """End the thread; a comparison under way ends by itself. Twice is once."""
         if self._pid != os.getpid():
             return
-        with self._condition:
+        with self._lock:
             self._stopping, self._thread = True, None
             self._condition.notify_all()
         writer.soon()
@@ -272,7 +277,7 @@ class Reconciler:
 
     def _goes_on_after(self, pause: float) -> bool:
         me = threading.current_thread()
-        with self._condition:
+        with self._lock:
             self._condition.wait_for(lambda: self._stopping or self._thread is not me, pause)
             return not self._stopping and self._thread is me
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from peak_observe.errors import ShuttingDownError
 from peak_observe.support.shown import shown
 from peak_observe.support.shutdown_state import SHUTDOWN, exempt
+from peak_observe.support.wake_event import WakeEvent
 from peak_observe.telemetry.snapshot import writer
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
     def __init__(self, deadline: float | str = 10.0) -> None:
         self._deadline = _seconds(deadline)
         self._hooks: list[Hook] = []
-        self._ended, self._leaving = threading.Event(), False
+        self._ended, self._leaving = WakeEvent(), False
         self._running = threading.Lock()
         self._began = 0.0
         self._before: Any = None
@@ -88,7 +89,7 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
 
     def wait(self, seconds: float | None = None) -> bool:
         """Block this thread until the shutdown begins, or `seconds` have passed; return whether it has begun."""
-        gate = threading.Event()
+        gate = WakeEvent()
         with SHUTDOWN.waking(gate.set):
             gate.wait(seconds)
         return self.requested
@@ -99,7 +100,7 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
             raise RuntimeError("this stopping() block is entered already: make another one")
         if not around:
             SHUTDOWN.arm()
-        self._ended, self._leaving, self._began, self._owner = threading.Event(), False, 0.0, os.getpid()
+        self._ended, self._leaving, self._began, self._owner = WakeEvent(), False, 0.0, os.getpid()
         _blocks.append(self)
         self._handle_sigterm()
         return self
@@ -211,7 +212,7 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
 
     def _run_hooks_in_thread(self) -> KeyboardInterrupt | None:
         """Run the hooks to their end, or the deadline, whoever presses Ctrl-C; return the last one."""
-        done = threading.Event()  # join() of a thread takes it for ended once Ctrl-C has interrupted it
+        done = WakeEvent()  # join() of a thread takes it for ended once Ctrl-C has interrupted it
 
         def work() -> None:
             self._run_hooks()

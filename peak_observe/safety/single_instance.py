@@ -66,11 +66,11 @@ class _Lock:
 
     def join(self, label: str) -> None:
         """Have the metrics tell of it under a name, once."""
-        self.users += 1
         series = INSTANCES.series(label)
         if series.name not in self._labels:
             self._labels.add(series.name)
             series.join(self, self._read)
+        self.users += 1
 
     def _read(self) -> InstanceReading:
         refused = self.lock.refusals + (self.lease.refusals if self.lease is not None else 0)
@@ -99,15 +99,16 @@ class _Table:
         key = (str(folder), identity)
         with self._lock:
             found = self._held.get(key) or _Lock(InstanceLock.acquire(name, identity, folder))
-            if records is not None:
-                try:
-                    found.take_lease(name, identity, records)
-                except BaseException:
-                    if not found.users:
-                        found.release()
-                    raise
             self._held[key] = found
-            found.join(name)
+            try:
+                if records is not None:
+                    found.take_lease(name, identity, records)
+                found.join(name)
+            except BaseException:  # also that of a signal's handler
+                if not found.users:
+                    del self._held[key]
+                    found.release()
+                raise
         return key, found
 
     def give_back(self, key: tuple[str, str], lock: _Lock) -> None:

@@ -7,6 +7,7 @@ from typing import Protocol
 from weakref import WeakSet
 
 from peak_observe.measures import forks
+from peak_observe.support.wake_event import WakeEvent
 
 INTERVAL = 0.25
 """Seconds for which a look at the file of a switch is good."""
@@ -26,7 +27,7 @@ class SwitchWatcher:
         self._watched: WeakSet[Watched] = WeakSet()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
-        self._wake = threading.Event()
+        self._wake = WakeEvent()
         forks.renew(self)
 
     def add(self, watched: Watched) -> None:
@@ -47,7 +48,7 @@ class SwitchWatcher:
 
     def after_fork(self) -> None:
         """Make lock and thread anew in a forked child."""
-        self._lock, self._wake, self._thread = threading.Lock(), threading.Event(), None
+        self._lock, self._wake, self._thread = threading.Lock(), WakeEvent(), None
         if self._watched:
             self._start()
 

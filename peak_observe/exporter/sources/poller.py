@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from peak_observe import catalog
 from peak_observe.exporter.sources.merged_exposition import rendered
 from peak_observe.support.redact import describe
+from peak_observe.support.wake_event import WakeEvent
 
 if TYPE_CHECKING:
     from peak_observe.clock import Clock
@@ -69,7 +70,7 @@ class SourcePoller:
         self._interval = interval
         self._clock = clock
         self._lock = threading.Lock()
-        self._stop = threading.Event()
+        self._stop = WakeEvent()
         self._thread: threading.Thread | None = None
         self._began: float | None = None
         self._runs = [0] * len(catalog.SOURCE_OUTCOMES)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from peak_observe.measures import forks
+from peak_observe.support.wake_event import WakeEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +74,7 @@ class FileWatcher:
         self._files: WeakSet[WatchedFile] = WeakSet()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
-        self._wake = threading.Event()
+        self._wake = WakeEvent()
         forks.renew(self)
 
     def add(self, file: WatchedFile) -> None:
@@ -127,7 +128,7 @@ class FileWatcher:
     def after_fork(self) -> None:
         """Go on in a forked child, into which the thread did not follow."""
         self._lock = threading.Lock()
-        self._wake = threading.Event()
+        self._wake = WakeEvent()
         self._thread = None
         if self._files:
             with suppress(RuntimeError):  # the system has no thread to give: the policies stay as they are

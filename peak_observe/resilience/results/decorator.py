@@ -27,6 +27,7 @@ from peak_observe.resilience.results.singleflight import (
     error_for_one,
 )
 from peak_observe.support.async_library import task_event
+from peak_observe.support.wake_event import WakeEvent
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -183,7 +184,7 @@ class Share:
         return result
 
     def _wait(self, flight: Flight, caller: Caller) -> None:
-        gate, left = threading.Event(), remaining()
+        gate, left = WakeEvent(), remaining()
         try:
             self._table.wake(caller, gate.set)
             in_time = gate.wait(None if left is None else min(left, threading.TIMEOUT_MAX))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from peak_observe.measures import when_named
 from peak_observe.observers import observe
 from peak_observe.support.shown import shown
+from peak_observe.support.wake_event import WakeEvent
 from peak_observe.telemetry.snapshot import program_end
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Writer:
         self._inherited = inherited
         self._claim: Claim | None = None
         self._lock = threading.Lock()
-        self._wake, self._stop = threading.Event(), threading.Event()
+        self._wake, self._stop = WakeEvent(), WakeEvent()
         self._failing = self._held = False
         try:
             threading.Thread(target=self._work, name="peak-observe-snapshot", daemon=True).start()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from peak_observe.resilience.common import validation
 from peak_observe.support.child_process import ChildProcess
+from peak_observe.support.wake_event import WakeEvent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +62,7 @@ def command(args: str | Sequence[str], *, timeout: float = 5.0, exit_code: int =
 
 def _run(words: list[str], timeout: float) -> tuple[ChildProcess, str]:
     with _started(words) as process:
-        overdue = threading.Event()
+        overdue = WakeEvent()
         timer = threading.Timer(timeout, _end, (process, overdue))
         timer.daemon = True
         try:
@@ -93,7 +94,7 @@ def _tail(process: ChildProcess) -> bytes:
     return tail
 
 
-def _end(process: ChildProcess, overdue: threading.Event) -> None:
+def _end(process: ChildProcess, overdue: WakeEvent) -> None:
     overdue.set()
     process.send(signal.SIGKILL)
 
