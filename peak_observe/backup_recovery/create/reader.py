@@ -16,7 +16,7 @@ from peak_observe.backup_recovery.create.names import name_in_use
 from peak_observe.backup_recovery.files import copying, sqlite
 from peak_observe.backup_recovery.files.copying import WriteError, stored_mode
 from peak_observe.backup_recovery.files.safe_read import check_is_of_file
-from peak_observe.backup_recovery.files.xattrs import has_xattrs
+from peak_observe.backup_recovery.files.xattrs import ACL, without_mask, xattrs
 from peak_observe.backup_recovery.repository.manifest import FILE, LINK, Entry, encode_name, times
 
 if TYPE_CHECKING:
@@ -163,12 +163,14 @@ class FileReader:
 def entry_of(found: Found, **facts: Any) -> Entry:
     """Return the entry of what was found, with facts that its status does not tell."""
     status = found.status
+    mode = stat.S_IMODE(status.st_mode)
     facts |= times(status.st_mtime_ns)
-    if found.type != LINK and has_xattrs(found.path):
+    if found.type != LINK and (names := xattrs(found.path)):
         facts["xattrs"] = True
+        mode = without_mask(found.path, mode) if ACL in names else mode
     return Entry(
         encode_name(found.stored),
-        mode=stat.S_IMODE(status.st_mode),
+        mode=mode,
         uid=status.st_uid,
         gid=status.st_gid,
         inode=status.st_ino if found.type == FILE else 0,

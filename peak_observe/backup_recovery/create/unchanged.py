@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 from peak_observe.backup_recovery.files import copying
 from peak_observe.backup_recovery.files.file_systems import is_in_memory
 from peak_observe.backup_recovery.files.safe_read import check_is_of_file
+from peak_observe.backup_recovery.files.xattrs import ACL, without_mask, xattrs
 from peak_observe.backup_recovery.repository.manifest import FILE, Entry, encode_name
 
 if TYPE_CHECKING:
@@ -127,7 +129,7 @@ class UnchangedFiles:
                 and entry is not None
                 and entry.taken == LINKED
                 and entry.source_size is None
-                and not (entry.base or entry.hardlink)
+                and not (entry.base or entry.hardlink or entry.xattrs)
                 else None
                 for entry, is_untouched in zip(
                     entries, earlier.are_untouched(entries, [item.status for item in found]), strict=True
@@ -153,7 +155,7 @@ class UnchangedFiles:
             if entry is not None:
                 other = before, earlier
             elif earlier.is_untouched(before, found.status, found.path) and self._is_telling(before, found):
-                entry, source = self._unchanged(before, earlier, stored)
+                entry, source = self._unchanged(before, earlier, stored, found)
             elif before.source_size is None:
                 plain = plain or earlier.backup_id
             if before.source_size is not None:
@@ -179,10 +181,10 @@ class UnchangedFiles:
         known, earlier = more.other
         if not (earlier.is_untouched(known, found.status, found.path) and self._is_telling(known, found)):
             return None
-        entry, source = self._unchanged(known, earlier, encode_name(found.stored))
+        entry, source = self._unchanged(known, earlier, encode_name(found.stored), found)
         return entry if not source or link(source, self._folder + found.stored) else None
 
-    def _unchanged(self, entry: Entry, earlier: EarlierFiles, stored: str) -> tuple[Entry | None, str]:
+    def _unchanged(self, entry: Entry, earlier: EarlierFiles, stored: str, found: Found) -> tuple[Entry | None, str]:
         """Return the entry of an unchanged file, and the copy to link to, if it does not stay where it is."""
         if self._doubted and not earlier.is_sound(entry):
             return None, ""
@@ -190,9 +192,16 @@ class UnchangedFiles:
         source = "" if stays else earlier.copy(entry)
         # With the time of its last change the mode, the owner and the rest are those of then.
         base = (entry.base or earlier.backup_id) if stays else ""
+        entry = replace(entry, mode=_mode(entry, found)) if entry.xattrs else entry
         if entry.taken == LINKED and entry.stored == stored and entry.base == base and not entry.hardlink:
             return entry, source
         return replace(entry, stored=stored, taken=LINKED, base=base, hardlink=""), source
+
+
+def _mode(entry: Entry, found: Found) -> int:
+    """Return the permissions of a file with attributes; earlier versions took the mask of an ACL for the group's."""
+    shows = entry.mode == stat.S_IMODE(found.status.st_mode) and entry.mode & stat.S_IRWXG
+    return without_mask(found.path, entry.mode) if shows and ACL in xattrs(found.path) else entry.mode
 
 
 def _is_same(entry: Entry, path: str) -> bool:

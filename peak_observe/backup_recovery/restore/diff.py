@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from peak_observe.backup_recovery.create.sources import Exclude, find
 from peak_observe.backup_recovery.files import copying, sqlite
 from peak_observe.backup_recovery.files.workers import each
+from peak_observe.backup_recovery.files.xattrs import has_rights
 from peak_observe.backup_recovery.repository.manifest import (
     FOLDER,
     LINK,
@@ -252,7 +253,7 @@ def _look(pair: _Pair) -> _Now | str:
 
 
 def _is_same(entry: Entry, path: str, status: os.stat_result) -> bool:
-    if stat.S_IMODE(status.st_mode) != entry.mode or not stat.S_ISREG(status.st_mode):
+    if not has_rights(path, status, entry.mode, acl=entry.xattrs) or not stat.S_ISREG(status.st_mode):
         return False
     if sqlite.is_database(path, status):
         return sqlite.quiet(path) and (_is_untouched(entry, status) or _is_copy(entry, path))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from peak_observe.backup_recovery.files.file_systems import is_plain
+from peak_observe.backup_recovery.files.xattrs import has_rights
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, encode_name
 from peak_observe.backup_recovery.restore.attributes import attribute
 from peak_observe.backup_recovery.restore.file_steps import is_folder
@@ -172,6 +173,8 @@ def access_of(actions: Iterable[Action], owners: Ownership) -> Iterator[Access]:
             now, owner = os.lstat(action.target), owners.of(action.entry)
             uid, gid = (now.st_uid if owner.uid < 0 else owner.uid), (now.st_gid if owner.gid < 0 else owner.gid)
             mode = action.entry.mode if owner.exact else action.entry.mode & ~PRIVILEGED
+            if has_rights(action.target, now, mode, acl=action.entry.xattrs):
+                mode = now.st_mode & 0o7777  # another one would be another mask of its ACL
             yield Access(encode_name(action.target), uid, gid, mode, now.st_uid, now.st_gid, now.st_mode & 0o7777)
 
 

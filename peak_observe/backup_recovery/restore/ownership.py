@@ -7,6 +7,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from peak_observe.backup_recovery.files.xattrs import has_rights
 from peak_observe.backup_recovery.restore.attributes import attribute
 from peak_observe.support.posix import grp, pwd
 
@@ -43,6 +44,11 @@ class Owner(NamedTuple):
         """Return the permissions that something with this status should have."""
         right = self.exact and (self.uid, self.gid) == (status.st_uid, status.st_gid)
         return mode if right else mode & ~PRIVILEGED
+
+    def fits(self, entry: Entry, path: str, status: os.stat_result) -> bool:
+        """Return whether what is at a path has the owner and the permissions of an entry."""
+        acl = entry.xattrs or entry.uid == UNKNOWN  # a plain copy does not tell
+        return self.matches(status) and has_rights(path, status, self.mode(entry.mode, status), acl=acl)
 
 
 class Ownership:

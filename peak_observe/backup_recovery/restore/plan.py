@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from peak_observe.backup_recovery.files.workers import Progress
-    from peak_observe.backup_recovery.restore.ownership import Owner
 
 _TICKS = (100, 1_000, SECOND, 2 * SECOND)
 """Nanoseconds by which the clocks of file systems go that keep no single ones."""
@@ -224,7 +223,7 @@ class _Comparison:
         if status is None or not stat.S_ISDIR(status.st_mode):
             return Action(entry, target, NEW)
         owner = self._owners.of(entry)
-        same = only_parent or not is_adjustable(status) or _is_like(entry, owner, status)
+        same = only_parent or not is_adjustable(status) or owner.fits(entry, target, status)
         if not same and (problem := read_only(target)):
             return Refusal(BLOCKED, problem)
         return Action(entry, target, SAME if same else REPLACED)
@@ -279,7 +278,7 @@ class _Comparison:
         if entry.type == LINK:
             right = stat.S_ISLNK(status.st_mode) and owner.matches(status)
             return right and os.readlink(target) == decode_name(entry.target)
-        if not stat.S_ISREG(status.st_mode) or status.st_size != entry.size or not _is_like(entry, owner, status):
+        if not stat.S_ISREG(status.st_mode) or status.st_size != entry.size or not owner.fits(entry, target, status):
             return False
         if sqlite.is_database(target, status) and (sqlite.busy(target) or not sqlite.quiet(target)):
             return False  # what its log holds is not in its file, and to open it here could cost it its locks
@@ -312,10 +311,6 @@ def _is_emptied(path: str, header: int) -> bool:
     """Return whether SQLite may have emptied a log, which it does with zeros in its header or without anything."""
     with open(path, "rb") as file:
         return not any(file.read(header))
-
-
-def _is_like(entry: Entry, owner: Owner, status: os.stat_result) -> bool:
-    return owner.matches(status) and stat.S_IMODE(status.st_mode) == owner.mode(entry.mode, status)
 
 
 def is_time(wanted: int, found: int) -> bool:
