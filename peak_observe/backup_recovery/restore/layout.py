@@ -16,7 +16,6 @@ from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, encod
 from peak_observe.backup_recovery.restore.attributes import attribute
 from peak_observe.backup_recovery.restore.file_steps import is_folder
 from peak_observe.backup_recovery.restore.journal import Access, Step
-from peak_observe.backup_recovery.restore.ownership import PRIVILEGED
 from peak_observe.backup_recovery.restore.path_checks import nearest_folder
 from peak_observe.backup_recovery.restore.plan import (
     BLOCKED,
@@ -172,7 +171,7 @@ def access_of(actions: Iterable[Action], owners: Ownership) -> Iterator[Access]:
         if action.entry.type == FOLDER and action.change == REPLACED:
             now, owner = os.lstat(action.target), owners.of(action.entry)
             uid, gid = (now.st_uid if owner.uid < 0 else owner.uid), (now.st_gid if owner.gid < 0 else owner.gid)
-            mode = action.entry.mode if owner.exact else action.entry.mode & ~PRIVILEGED
+            mode = owner.permissions(action.entry.mode, right=owner.exact)
             if has_rights(action.target, now, mode, acl=action.entry.xattrs):
                 mode = now.st_mode & 0o7777  # another one would be another mask of its ACL
             yield Access(encode_name(action.target), uid, gid, mode, now.st_uid, now.st_gid, now.st_mode & 0o7777)

@@ -12,6 +12,8 @@ from peak_observe.backup_recovery.restore.attributes import attribute
 from peak_observe.support.posix import grp, pwd
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from peak_observe.backup_recovery.repository.manifest import Entry, Manifest
 
 UNKNOWN = -1  # also the system's word for "leave it as it is"
@@ -27,11 +29,13 @@ class Owner(NamedTuple):
         uid: User.
         gid: Group.
         exact: Whether these are surely the user and the group of the backup.
+        withheld: What does not come back of setuid and setgid even then.
     """
 
     uid: int
     gid: int
     exact: bool
+    withheld: int = 0
 
     def matches(self, status: os.stat_result) -> bool:
         """Return whether something belongs to this owner, which counts as far as this user can change it."""
@@ -43,12 +47,16 @@ class Owner(NamedTuple):
     def mode(self, mode: int, status: os.stat_result) -> int:
         """Return the permissions that something with this status should have."""
         right = self.exact and (self.uid, self.gid) == (status.st_uid, status.st_gid)
-        return mode if right else mode & ~PRIVILEGED
+        return self.permissions(mode, right=right)
 
     def fits(self, entry: Entry, path: str, status: os.stat_result) -> bool:
         """Return whether what is at a path has the owner and the permissions of an entry."""
         acl = entry.xattrs or entry.uid == UNKNOWN  # a plain copy does not tell
         return self.matches(status) and has_rights(path, status, self.mode(entry.mode, status), acl=acl)
+
+    def permissions(self, mode: int, *, right: bool) -> int:
+        """Return the permissions of something that belongs to its right owner, or does not."""
+        return mode & ~(self.withheld if right else PRIVILEGED)
 
 
 class Ownership:
@@ -57,11 +65,15 @@ class Ownership:
     Args:
         manifest: The backup, which knows the names of its owners.
         numeric: Whether numbers count and names do not.
+        makers: Other users than root and this one who may have made the backup, or can change it: nobody becomes able
+            to run what is in it as anybody else than them.
     """
 
-    def __init__(self, manifest: Manifest, *, numeric: bool = False) -> None:
+    def __init__(self, manifest: Manifest, *, numeric: bool = False, makers: Collection[int] = ()) -> None:
         self._users = {} if numeric else manifest.users
         self._groups = {} if numeric else manifest.groups
+        self._makers = makers
+        self._makers_groups = frozenset.intersection(*map(_groups_of, makers)) if makers else frozenset()
         self._known: dict[tuple[int, int], Owner] = {}
 
     def of(self, entry: Entry) -> Owner:
@@ -73,8 +85,14 @@ class Ownership:
             uid, gid = _uid(user, entry.uid), _gid(group, entry.gid)
             exact = UNKNOWN not in key and None not in (uid, gid)
             found = Owner(entry.uid if uid is None else uid, entry.gid if gid is None else gid, exact)
-            self._known[key] = found
+            found = self._known[key] = found._replace(withheld=self._withheld(found))
         return found
+
+    def _withheld(self, owner: Owner) -> int:
+        if not self._makers:
+            return 0
+        user = 0 if {*self._makers} == {owner.uid} else stat.S_ISUID
+        return user if owner.gid in self._makers_groups else user | stat.S_ISGID
 
 
 def is_root() -> bool:
@@ -125,6 +143,15 @@ def give(file: int | str, owner: Owner) -> bool:
 
 def _groups() -> set[int]:
     return {os.getegid(), *os.getgroups()}
+
+
+def _groups_of(uid: int) -> frozenset[int]:
+    """Return the groups of a user: that of a file of his need be none of them, as a folder hands its group down."""
+    try:
+        user = pwd.getpwuid(uid)
+        return frozenset(os.getgrouplist(user.pw_name, user.pw_gid))
+    except (KeyError, OSError):
+        return frozenset()
 
 
 def _uid(name: str, number: int) -> int | None:

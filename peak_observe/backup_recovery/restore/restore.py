@@ -20,7 +20,7 @@ from peak_observe.backup_recovery.restore.attributes import attribute, mend
 from peak_observe.backup_recovery.restore.crash_recovery import command_of
 from peak_observe.backup_recovery.restore.hard_links import written_through
 from peak_observe.backup_recovery.restore.layout import takes_journal, too_long, unrecorded, without_room
-from peak_observe.backup_recovery.restore.ownership import PRIVILEGED, Ownership
+from peak_observe.backup_recovery.restore.ownership import Ownership
 from peak_observe.backup_recovery.restore.places import Places, RestoreOptions
 from peak_observe.backup_recovery.restore.plan import (
     BLOCKED,
@@ -36,6 +36,7 @@ from peak_observe.backup_recovery.restore.plan import (
     first_names,
     is_copied,
 )
+from peak_observe.backup_recovery.restore.privileged import log_privileged, makers
 from peak_observe.backup_recovery.restore.state_file import StateFile
 from peak_observe.backup_recovery.restore.transaction import Transaction
 from peak_observe.backup_recovery.restore.unchangeable import forbidden
@@ -119,7 +120,8 @@ class Restore:
         self._command = command_of(repository, options)
         self._backup_id = backup.backup_id
         self._stored = StoredFiles(repository.root, manifest, temporary=temporary)
-        self._owners = Ownership(manifest, numeric=options.numeric_owner)
+        others = makers(repository, backup.backup_id)
+        self._owners = Ownership(manifest, numeric=options.numeric_owner, makers=others)
         held = set(backup.parts) or {entry.kind for entry in manifest.entries}
         self.is_empty = not held & set(options.kinds)
         self.left = tuple(sorted({entry.kind for entry in manifest.entries} - set(options.kinds)))
@@ -228,7 +230,7 @@ class Restore:
             named = f"; {transaction.path} names them" if transaction.unsettled else ""
             raise BackupError(f"{what}, as writing failed: {error.strerror}{where}{mend(error)}{named}") from error
         with suppress(OSError):  # what is restored is restored, whether or not all of it can be told
-            self._log_privileged()
+            log_privileged(self.actions, self._owners)
             self._log_separate()
 
     def _standing(self, transaction: Transaction) -> str:
@@ -239,17 +241,6 @@ class Restore:
         if transaction.untouched:
             return f"nothing was restored, and what lies beside the files goes with {next_use}"
         return f"files are between old and new until {next_use} brings them to one of both"
-
-    def _log_privileged(self) -> None:
-        """Log what cannot be run as its owner or group any more, as it has not the ones that it had."""
-        lost = []
-        for action in self.actions:
-            wanted = action.entry.mode & PRIVILEGED if action.change != SAME else 0
-            if wanted and wanted & ~os.lstat(action.target).st_mode:
-                lost.append(action.target)
-        if lost:
-            what = "%d files and folders are without setuid or setgid, as not with the owner and group they had: %s"
-            _log.warning(what, len(lost), summary(lost))
 
     def _log_separate(self) -> None:
         """Log what is a file of its own now, and was one more name of another, as a link to that could not be made."""

@@ -11,7 +11,7 @@ from peak_observe.backup_recovery.files.safe_read import check_is_of_file
 from peak_observe.backup_recovery.files.workers import Meter, ahead, each
 from peak_observe.backup_recovery.repository.manifest import FILE, Entry, decode_name
 from peak_observe.backup_recovery.restore.layout import PRIVATE
-from peak_observe.backup_recovery.restore.ownership import PRIVILEGED, UNKNOWN, Owner, give
+from peak_observe.backup_recovery.restore.ownership import UNKNOWN, Owner, give
 from peak_observe.backup_recovery.restore.plan import NEW, SAME, Action, changes, file_of, first_names, is_copied
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Staging:
             sink = os.open(new, READ)
         try:
             given = give(sink, owner)
-            os.fchmod(sink, entry.mode if given else entry.mode & ~PRIVILEGED)
+            os.fchmod(sink, owner.permissions(entry.mode, right=given))
             os.utime(sink, ns=(entry.modified_ns, entry.modified_ns))
         finally:
             os.close(sink)
@@ -145,9 +145,10 @@ class Staging:
     def _dress(self, folder: str) -> None:
         mode, action = self._layout.access(folder)
         path = self._place(folder)
-        given = action is not None and give(path, self._owners.of(action.entry))
+        owner = self._owners.of(action.entry) if action is not None else None
+        given = owner is not None and give(path, owner)
         if mode is not None:
-            os.chmod(path, mode if given else mode & ~PRIVILEGED)
+            os.chmod(path, owner.permissions(mode, right=given) if owner is not None else mode)
         if self._layout.folders[folder] is not None and action is not None:
             os.utime(path, ns=(action.entry.modified_ns, action.entry.modified_ns))
 
