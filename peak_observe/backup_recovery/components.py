@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import stat
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,13 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery.create.commands import HOUR, Command, Dumps
 from peak_observe.backup_recovery.create.identities import of_command, of_state
+from peak_observe.backup_recovery.create.plain_copies import move
 from peak_observe.backup_recovery.create.sources import Exclude, NamedPaths
 from peak_observe.backup_recovery.create.writer import StagingWriter
 from peak_observe.backup_recovery.files.helper_names import BESIDE, PREFIX
 from peak_observe.backup_recovery.repository.locking import briefly_locked
 from peak_observe.backup_recovery.repository.manifest import (
     FILE,
-    FOLDER,
     VERSION,
     Entry,
     Manifest,
@@ -27,7 +26,7 @@ from peak_observe.backup_recovery.repository.manifest import (
     encode_name,
 )
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE
-from peak_observe.backup_recovery.repository.permissions import FOLDER_MODE
+from peak_observe.backup_recovery.repository.permissions import FOLDER_MODE, owners_rights
 from peak_observe.backup_recovery.repository.repository import DRILL
 from peak_observe.backup_recovery.repository.stored_files import StoredFiles
 from peak_observe.backup_recovery.restore import legacy
@@ -48,8 +47,6 @@ if TYPE_CHECKING:
     from peak_observe.backup_recovery.repository.metadata import Part
     from peak_observe.backup_recovery.state.snapshot import StateSnapshot
 
-PERMISSIONS = 0o777
-
 _log = logger("peak_observe.backup")
 
 
@@ -60,6 +57,7 @@ class _Part:
         self.paths = NamedPaths(kind, list(named or ()))
         self._exclude = Exclude(exclude)
 
+    @owners_rights()
     def _copy(self, folder: Path, dumps: Dumps) -> Part:
         """Copy everything into `folder`, each file by one rename; what cannot be taken keeps the copy of before."""
         folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
@@ -83,8 +81,7 @@ class _Part:
                     elsewhere=dumps.written,
                 )
                 writer.take(self.paths.kind, self.paths.roots())
-            for entry in entries:
-                _move(entry, work, folder)
+            move(entries, work, folder)
         finally:
             shutil.rmtree(work)
         taken = {entry.stored for entry in entries}
@@ -105,6 +102,7 @@ class _Part:
                 if is_below and encode_name(stored) not in taken and os.path.lexists(copy):
                     yield str(copy)
 
+    @owners_rights()
     def restore(self, backup_dir: Path, dry_run: bool = False) -> int:
         """Bring everything named back from a folder, all files or none, and return how many files that are.
 
@@ -296,19 +294,3 @@ class Named(NamedTuple):
     def roots(self) -> list[Root]:
         """Return all paths that are named."""
         return [*self.config.paths.roots(), *self.data.paths.roots()]
-
-
-def _move(entry: Entry, work: Path, folder: Path) -> None:
-    stored = decode_name(entry.stored)
-    target = f"{folder}/{stored.partition('/')[2]}"
-    if entry.type == FOLDER:
-        if not os.path.isdir(target):
-            os.mkdir(target, FOLDER_MODE)
-        mode = (entry.mode & PERMISSIONS) | FOLDER_MODE
-        if stat.S_IMODE(os.stat(target).st_mode) != mode:
-            os.chmod(target, mode)
-        return
-    if entry.type == FILE:
-        # Nothing else keeps the mode here. Whoever may run a copy must not get the rights of who made it.
-        os.chmod(f"{work}/{stored}", entry.mode & PERMISSIONS)
-    os.replace(f"{work}/{stored}", target)
