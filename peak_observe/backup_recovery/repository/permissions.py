@@ -45,18 +45,20 @@ def tighten(root: Path, ours: Collection[str], keep_below: Collection[str]) -> N
     """Take the right to read from others, and say so in one line of the log.
 
     Args:
-        root: The repository's folder; it stays as it is if somebody keeps other things in it.
+        root: The repository's folder, or a symbolic link to it, and none below is followed. It stays as it is if
+            somebody keeps other things in it.
         ours: Names of the folders in it that belong to the repository.
         keep_below: Those of them whose files keep their modes.
 
     Raises:
         OSError: Something cannot be looked at.
     """
-    alone = {*os.listdir(root)} - {*ours} <= {MOUNT_POINT}
-    whole = [""] if alone and not root.stat().st_mode & stat.S_ISVTX else []
+    place = os.path.realpath(root)
+    alone = {*os.listdir(place)} - {*ours} <= {MOUNT_POINT}
+    whole = [""] if alone and not os.lstat(place).st_mode & stat.S_ISVTX else []
     tightened = 0
     for name in (*whole, *ours):
-        folder = f"{root}/{name}" if name else str(root)
+        folder = f"{place}/{name}" if name else place
         with suppress(PermissionError):  # of another owner
             if _is_tightened(folder):
                 tightened += 1 + (0 if name in ("", *keep_below) else _tighten_below(folder))

@@ -222,3 +222,33 @@ def test_root_locks_the_owner_of_a_repository_not_out(public_path: Path, first: 
     assert {path.name: path.stat().st_uid for path in own.iterdir() if path.stat().st_uid != 4711} == {}
     as_user(4711, made)
     assert len(opened().list_backups()) == 1
+
+
+def test_a_repository_that_a_link_names_is_tightened(program: Program, tmp_path: Path) -> None:
+    """Others could hide all backups otherwise, or exchange them; a link in it is not followed."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real").chmod(0o777)
+    (tmp_path / "elsewhere").mkdir(mode=0o755)
+    (tmp_path / "real" / ".drill-1").symlink_to("../elsewhere")
+    (tmp_path / "link").symlink_to("real")
+    manager = RecoveryManager(tmp_path / "link")
+    manager.config_backup.add_config(program.config)
+    manager.create_backup()
+    assert open_to_others(tmp_path / "real") == []
+    assert (tmp_path / "link").is_symlink()
+    assert stat.S_IMODE((tmp_path / "elsewhere").stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize("other", ["files", "sticky"])
+def test_a_link_to_what_others_use_tightens_nothing_of_theirs(program: Program, tmp_path: Path, other: str) -> None:
+    """Whoever has put the link there: only a folder that is nothing but a repository is closed."""
+    (tmp_path / "real").mkdir()
+    if other == "files":
+        (tmp_path / "real" / "somebody's").write_text("x")
+    mode = 0o1777 if other == "sticky" else 0o755
+    (tmp_path / "real").chmod(mode)
+    (tmp_path / "link").symlink_to("real")
+    manager = RecoveryManager(tmp_path / "link")
+    manager.config_backup.add_config(program.config)
+    manager.create_backup()
+    assert stat.S_IMODE((tmp_path / "real").stat().st_mode) == mode
