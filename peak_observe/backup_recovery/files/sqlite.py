@@ -185,6 +185,8 @@ def _take_beside_others(path: str, target: str, foreign: list[str]) -> None:
             return
         os.truncate(target, 0)
     name = os.path.basename(path) + foreign[0]
+    if sqlite_logs.may_be_damaged_index(path, foreign[0]):
+        raise LockedError(f"{name} beside it is damaged: remove it while nobody uses the database, and it is made anew")
     raise LockedError(f"it is in use, and {name} beside it is no file of SQLite's, which would spoil it: rename that")
 
 

@@ -65,6 +65,11 @@ def _may_be_index(path: str) -> bool:
     return not any(beginning) or any(known.startswith(beginning) for known in _INDEX_BEGINNINGS)
 
 
+def may_be_damaged_index(path: str, side: str) -> bool:
+    """Return whether the foreign file beside a database may be SQLite's own index of the log, and damaged."""
+    return side == SHM and _is_regular(path + SHM) and not is_text(_beginning(path + SHM, PART))
+
+
 def foreign(path: str, *, wal_mode: bool) -> list[str]:
     """Return which names of a database's logs are taken by files of somebody else: texts, folders and links.
 

@@ -83,17 +83,25 @@ def test_an_index_that_a_crash_left_is_not_in_the_backup_and_stays(folder: Path,
     assert [path.name for path in (manager.backup_root / backup_id / "data" / "data").iterdir()] == ["t.db"]
 
 
-def test_a_database_in_use_is_not_opened_where_that_would_spoil_a_file(folder: Path) -> None:
-    """A log that a crash left, and a file of the user's in the place of its index."""
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"notes of mine", "t.db-shm beside it is no file of SQLite's"),
+        (b"\xfe\x01" * 4096, "SQLite: t.db-shm beside it is damaged: remove it while nobody uses the database"),
+    ],
+    ids=["text", "damaged"],
+)
+def test_a_database_in_use_is_not_opened_where_that_would_spoil_a_file(folder: Path, content: bytes, said: str) -> None:
+    """A log that a crash left, and a file of the user's in the place of its index, or an index that is damaged."""
     with closing(make(folder / "t.db", wal=True)):
         log = (folder / "t.db-wal").read_bytes()
     (folder / "t.db-wal").write_bytes(log)
-    (folder / "t.db-shm").write_bytes(b"notes of mine")
+    (folder / "t.db-shm").write_bytes(content)
     before = picture(folder)
     manager = manager_of(folder)
     backup = manager.get_backup(manager.create_backup())
     assert backup.status is BackupStatus.PARTIAL
-    assert "t.db-shm beside it is no file of SQLite's" in backup.error_message
+    assert said in backup.error_message
     assert picture(folder) == before
 
 
