@@ -34,7 +34,7 @@ class EarlierFiles:
     """
 
     def __init__(self, repository: Path, backup: BackupMetadata) -> None:
-        self.backup_id = backup.backup_id
+        self.backup_id, self.good = backup.backup_id, backup.good
         self._repository = repository
         manifest = repository / backup.backup_id / MANIFEST
         if copying.hashed(str(manifest)).blake3 != backup.manifest:
@@ -69,10 +69,30 @@ class EarlierFiles:
             found = self._next()
             if found is None or found.stored != stored:
                 found = self._sought(stored, found)
+            elif found.type == FOLDER:
+                self._folder = stored
         except (OSError, ValueError):
             self._give_up()
             return None
         return found if found is not None and found.type == FILE and found.base in self._bases else None
+
+    def goes_on_with(self, stored: str, kind: str) -> bool:
+        """Return whether a link or folder comes next, of that place and type; it is passed over then."""
+        try:
+            found = self._next()
+        except (OSError, ValueError):
+            self._give_up()
+            return False
+        if found is None or (found.stored, found.type) != (stored, kind):
+            self._put_back.extendleft([found] if found else [])
+            return False
+        if kind == FOLDER:
+            self._folder = stored
+        return True
+
+    def was_folder(self, root: Root) -> bool:
+        """Return whether a named path was a folder, of which `find` has just found no file."""
+        return self._folder == self.place_of(root)
 
     def find_all(self, stored: list[str]) -> list[Entry | None] | None:
         """Return what `find` would of each place, if all of them follow each other in the manifest; None if not.

@@ -67,13 +67,25 @@ class EarlierDatabases:
             path: The real path of the file.
             status: Its status.
         """
-        if self._found is None:
-            self._found = self._all()
-        found, size = self._found.get(path, ("", 0))
+        found, size = self._of(path)
         if found and status.st_size != size and self._was_left_out(path, since=found):
             with suppress(OSError):  # the reader says why it cannot be read
                 return "" if sqlite.is_text(path, status) else found
         return found
+
+    def find_other(self, path: str) -> str:
+        """Return the newest backup in which what is no file now was a database; empty if a good one since is without.
+
+        Args:
+            path: The real path of the folder or link.
+        """
+        found, _ = self._of(path)
+        return "" if found and self._was_left_out(path, since=found) else found
+
+    def _of(self, path: str) -> tuple[str, int]:
+        if self._found is None:
+            self._found = self._all()
+        return self._found.get(path, ("", 0))
 
     def _was_left_out(self, path: str, *, since: str) -> bool:
         """Return whether there is a good backup since another one that would hold a file if it had been there."""

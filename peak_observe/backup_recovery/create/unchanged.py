@@ -60,11 +60,17 @@ class Known(NamedTuple):
         entries: The entries of files that need not be read, None for all else.
         sources: The copies to link to, empty for all else and for what stays where it is.
         more: What else is known.
+        roots: The good backup in which a named path was a folder and is a file now, or the reverse.
+        others: Links and folders that may have been files.
+        teller: The one backup that tells all of this, as it has the same names; empty if there is none.
     """
 
     entries: list[Entry | None]
     sources: list[str]
     more: dict[int, EarlierFacts]
+    roots: dict[int, str]
+    others: list[int]
+    teller: str = ""
 
 
 class UnchangedFiles:
@@ -105,20 +111,37 @@ class UnchangedFiles:
             ((earlier, _),) = place.earlier
             entries = earlier.find_all(stored)
             if entries is not None:
-                return self._known_of_one(earlier, entries, [found for _, found in batch], stored)
-        known = Known([None] * len(batch), [""] * len(batch), {})
+                return self._known_of_one(earlier, entries, batch, stored)
+        known = Known([None] * len(batch), [""] * len(batch), {}, {}, [])
         for number, ((place, found), name) in enumerate(zip(batch, stored, strict=True)):
+            before = [(one, there + name[place.cut :] if there else name) for one, there in place.earlier]
+            is_root = name == place.root.stored
             if found.type == FILE:
-                tellers = [
-                    (one, one.find(before + name[place.cut :] if before else name)) for one, before in place.earlier
-                ]
+                tellers = [(one, one.find(there)) for one, there in before]
                 self._tell(known, number, found, name, tellers)
+                others = [one for one, entry in tellers if entry is None and is_root and one.was_folder(place.root)]
+            elif passed := [one for one, there in before if one.goes_on_with(there, found.type)]:
+                if len(passed) == len(before) or passed[-1].good:
+                    continue  # what came in between, and was in no good backup, is nothing to go back to
+                known.others.append(number)
+                others = [one for one, there in before if is_root and one not in passed and one.find(there) is not None]
+            else:
+                known.others.append(number)
+                others = [one for one, there in before if is_root and one.find(there) is not None]
+            for one in others:
+                if one.good:
+                    known.roots[number] = one.backup_id
         return known
 
     def _known_of_one(
-        self, earlier: EarlierFiles, entries: list[Entry | None], found: list[Found], stored: list[str]
+        self,
+        earlier: EarlierFiles,
+        entries: list[Entry | None],
+        batch: Sequence[tuple[Place, Found]],
+        stored: list[str],
     ) -> Known:
         """Return what one backup tells of the same names: most files are linked once more, with the same entry."""
+        found, root = [item for _, item in batch], batch[0][0].root
         devices = {item.status.st_dev: item for item in found if item.type == FILE}.values()
         if self._incremental or self._doubted or any(map(self._is_in_memory, devices)):
             again: list[Entry | None] = [None] * len(found)
@@ -136,12 +159,16 @@ class UnchangedFiles:
                 )
             ]
         folder = earlier.folder
-        known = Known(
-            again, [folder + item.stored if entry else "" for item, entry in zip(found, again, strict=True)], {}
-        )
+        sources = [folder + item.stored if entry else "" for item, entry in zip(found, again, strict=True)]
+        known = Known(again, sources, {}, {}, [], earlier.backup_id)
         for number in [number for number, entry in enumerate(again) if entry is None]:
             if found[number].type == FILE:
                 self._tell(known, number, found[number], stored[number], [(earlier, entries[number])])
+            elif entries[number] is not None:
+                known.others.append(number)
+            is_other = (found[number].type == FILE) == (entries[number] is None)
+            if is_other and stored[number] == root.stored and earlier.good:
+                known.roots[number] = earlier.backup_id
         return known
 
     def _tell(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from peak_observe.backup_recovery.create.kinds import EarlierKinds
 from peak_observe.backup_recovery.create.reader import COPIED, UNSTORABLE, FileReader, Job, entry_of
 from peak_observe.backup_recovery.create.sources import Exclude, Found, find
 from peak_observe.backup_recovery.create.unchanged import UnchangedFiles, link
@@ -90,6 +91,7 @@ class StagingWriter:
         self._surely_short = LONGEST // 4 - len(self._place)  # characters, of at most four bytes each
         self._unchanged = UnchangedFiles(folder, earlier or {}, incremental=incremental, doubted=doubted)
         self._databases = databases
+        self._kinds = EarlierKinds(databases, self._problem)
         self._exclude = exclude
         self._append_only = append_only or Exclude()
         self._skip = frozenset(skip)
@@ -213,7 +215,9 @@ class StagingWriter:
 
     def _take_batch(self, batch: list[tuple[Place, Found]]) -> None:
         """Take what was found, one kind of work after the other: a processor is quicker at more of the same."""
-        entries, sources, more = self._unchanged.known(batch)
+        known = self._unchanged.known(batch)
+        self._kinds.look(batch, known)
+        entries, sources, more = known.entries, known.sources, known.more
         found = [item for _, item in batch]
         beyond: set[int] = set()
         for number, item in enumerate(found):
