@@ -275,7 +275,7 @@ SIGNATURES = {
     "BackupMetadata": (
         "(backup_id, backup_type, created_at, status, size_bytes=0, files_count=0, description='', tags=<factory>, "
         "error_message='', parts=<factory>, problems=<factory>, sequence=0, duration=0.0, base='', manifest='', "
-        "sources=UNSET, left_out=UNSET, checksum='')"
+        "sources=UNSET, left_out=UNSET, empty=UNSET, checksum='')"
     ),
     "BackupNotFoundError": ("(backup_id: str, hint: str = '') -> None"),
     "BackupSchedule": (

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from peak_observe.backup_recovery.components import Named
-from peak_observe.backup_recovery.create.run import summary
+from peak_observe.backup_recovery.create.left_out import summary
 from peak_observe.backup_recovery.create.sources import Exclude
 from peak_observe.backup_recovery.repository.choice import corrupt_of, lost, newest_of_each, restorable, why_none
 from peak_observe.backup_recovery.repository.manifest import FILE, Manifest, decode_name

@@ -16,11 +16,11 @@ from peak_observe.backup_recovery.create.arguments import (
     checked_tags,
     checked_text,
     chosen_kinds,
-    left_out,
     wanted_parts,
 )
 from peak_observe.backup_recovery.create.counts import counting
-from peak_observe.backup_recovery.create.run import BackupRequest, BackupRun, summary
+from peak_observe.backup_recovery.create.left_out import left_out, summary
+from peak_observe.backup_recovery.create.run import BackupRequest, BackupRun
 from peak_observe.backup_recovery.create.sources import Exclude, checked_path
 from peak_observe.backup_recovery.files.workers import Tell, as_raised
 from peak_observe.backup_recovery.repository import pruning, reading, retention

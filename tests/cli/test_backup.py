@@ -670,3 +670,19 @@ def test_caches_that_are_left_out_are_told_in_one_line(desk) -> None:
     assert "; and 2 more is not kept" in line
     assert line.removeprefix("left out  ") in desk.run("show", "--config.file", "peak-backup.toml").out
     assert desk.run("create", "--config.file", "peak-backup.toml", "--quiet").out == ""
+
+
+def test_a_folder_without_a_file_in_the_backup_is_told(desk) -> None:
+    """All of it may be excluded, or it is empty, as where its disk is not mounted; the backup is a good one."""
+    for name in ("full", "void"):
+        desk.write(f"{name}/x", "x")
+    (desk.folder / "void" / "x").unlink()
+    options = ["--repository", "r", "--config", "config", "--data", "void", "--data", "full"]
+    done = desk.run("create", *options, "--exclude", "x")
+    assert done.code == 0
+    said = "peak-observe: left out: folders without a file in the backup: "
+    assert done.err.splitlines() == [
+        f"{said}{desk.folder}/full: everything in it is excluded, or in caches and repositories of backups",
+        f"{said}{desk.folder}/void: there is no file in it",
+    ]
+    assert desk.run("create", *options, "--quiet").err == ""

@@ -6,11 +6,9 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE, Problem
-from peak_observe.support.loggers import logger
+from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE
 from peak_observe.support.shown import shown, shown_time
 
-_log = logger("peak_observe.backup")
 MEND = "Use config_backup.add_config(), data_backup.add_data_path() or state_snapshot.register_provider() first."
 
 
@@ -102,19 +100,6 @@ def chosen_kinds(named: Sequence[str], wanted: Mapping[str, bool]) -> list[str]:
         parts = " or ".join(kind for kind in KINDS if wanted[kind])
         raise ValueError(f"there is nothing to back up: nothing is named for {parts}. {MEND}")
     return kinds
-
-
-def left_out(named: Sequence[str], wanted: Mapping[str, bool], *, asked: Sequence[str]) -> list[Problem]:
-    """Return in words which parts are named and not wanted, or asked for and not named."""
-    found = [Problem(kind, f"is named, and was left out by include_{kind}=False") for kind in named if not wanted[kind]]
-    found += [
-        Problem(kind, f"was asked for by include_{kind}=True, and nothing is named for it")
-        for kind in asked
-        if kind not in named
-    ]
-    for problem in found:
-        _log.info("not in the backup: %s", problem)
-    return found
 
 
 def check_period(name: str, value: Any) -> None:

@@ -8,11 +8,13 @@ from contextlib import nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from peak_observe.backup_recovery.create.earlier import EarlierFiles
 from peak_observe.backup_recovery.create.earlier_databases import EarlierDatabases
-from peak_observe.backup_recovery.create.sources import EMPTIED, ON_ITS_WAY
+from peak_observe.backup_recovery.create.left_out import attributes, skipped, summary, without_files
+from peak_observe.backup_recovery.create.sources import EMPTIED
 from peak_observe.backup_recovery.create.writer import StagingWriter
 from peak_observe.backup_recovery.files.workers import beside
 from peak_observe.backup_recovery.repository.choice import lost
@@ -41,7 +43,7 @@ from peak_observe.support.loggers import logger
 from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from peak_observe.backup_recovery.create.commands import Dumps
     from peak_observe.backup_recovery.create.sources import Exclude
@@ -50,8 +52,6 @@ if TYPE_CHECKING:
     from peak_observe.backup_recovery.repository.manifest import Root
     from peak_observe.backup_recovery.state.snapshot import Captured, StateSnapshot
 
-SKIPPED = "caches and repositories of backups"
-SHOWN = 3  # problems that are named in a message
 _log = logger("peak_observe.backup")
 
 
@@ -290,9 +290,10 @@ class BackupRun:
             error_message=summary(writer.problems),
             left_out=[
                 *self._request.left_out,
-                *_skipped(writer.left_out),
-                *_lost(writer.with_xattrs),
+                *skipped(writer.left_out),
+                *attributes(writer.with_xattrs),
             ],
+            empty=without_files(writer.left_out) or UNSET,
             manifest=digest,
             duration=round(time.perf_counter() - self._began, 3),
         )
@@ -373,28 +374,3 @@ class BackupRun:
             stored_bytes=stored,
             cleared=[*left, self._staging.name],  # Ctrl-C may come again and leave the folder, which counts no more
         )
-
-
-def _skipped(left_out: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
-    """Yield what a backup does not hold on purpose, a line for each kind."""
-    if own := left_out.get(ON_ITS_WAY):
-        yield Problem("files of a restore on its way", f"{summary(own)}: no backup holds these")
-    if emptied := left_out.get(EMPTIED):
-        yield Problem("folders without a file in the backup", f"{summary(emptied)}: {EMPTIED}")
-    if others := [path for why, paths in left_out.items() if why not in (ON_ITS_WAY, EMPTIED) for path in paths]:
-        yield Problem(SKIPPED, f"what is in {summary(others)} is not kept; name a folder itself to keep it")
-
-
-def _lost(stored: Sequence[str]) -> Iterator[Problem]:
-    """Yield what a backup does not hold of the files that it holds."""
-    if stored:
-        problem = Problem("ACLs and other extended attributes", f"those of {summary(stored)} are not kept")
-        _log.warning("not in the backup: %s", problem)
-        yield problem
-
-
-def summary(problems: Collection[object]) -> str:
-    """Return the first few problems in one line, and how many more there are."""
-    listed = [str(problem) for problem in problems]
-    more = f"; and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
-    return "; ".join(listed[:SHOWN]) + more

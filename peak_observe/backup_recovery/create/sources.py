@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ON_ITS_WAY = "a restore has it on its way, or a crash has left it of one"
 EMPTIED = "everything in it is excluded, or in caches and repositories of backups"
+EMPTY = "there is no file in it"
 CACHE_TAG = "CACHEDIR.TAG"
 CACHE_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"  # https://bford.info/cachedir/
 _FORMAT = stat.S_IFMT(0o777_777)
@@ -206,26 +207,21 @@ def find(
             if log in entries and sqlite.is_log(log.path):
                 _tell_of_database(log, below, exclude, problem)
         yield from _taken(wanted, folder, problem, folders=folders)
-    if seen.only_left_out:
-        tell(path, EMPTIED)
+    if not seen.something:
+        tell(path, EMPTIED if seen.left_out else EMPTY)
 
 
 class _Seen:
     """Whether a walk takes any file, and whether it leaves anything out."""
 
     def __init__(self) -> None:
-        self._something = self._left_out = False
+        self.something = self.left_out = False
 
     def see(self, listed: list[os.DirEntry[str]], wanted: list[os.DirEntry[str]], *, is_whole: bool) -> None:
         """Look at a folder; of a cache, which is not taken as a whole, the tag is no file of anybody's."""
-        self._left_out = self._left_out or len(wanted) < len(listed)
-        if is_whole and not self._something:
-            self._something = not all(entry.is_dir(follow_symlinks=False) for entry in wanted)
-
-    @property
-    def only_left_out(self) -> bool:
-        """Whether there was something, and all of it was left out."""
-        return self._left_out and not self._something
+        self.left_out = self.left_out or len(wanted) < len(listed)
+        if is_whole and not self.something:
+            self.something = not all(entry.is_dir(follow_symlinks=False) for entry in wanted)
 
 
 def _named(path: str, stored: str, problem: Callable[[str, str], None]) -> Found | None:

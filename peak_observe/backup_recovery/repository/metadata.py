@@ -100,6 +100,7 @@ class BackupMetadata(msgspec.Struct, frozen=True):
         sources: The paths that were named for each part, absolute and as in the manifest, and what tells commands and
             state providers apart; unset in older backups.
         left_out: Parts that something is named for and that were not wanted, in words; unset in older backups.
+        empty: Named paths of which it holds no file; unset where it holds one of each, or does not tell.
         checksum: BLAKE3 hash of this text, with this field empty; nothing checks a text of the original code base.
     """
 
@@ -120,6 +121,7 @@ class BackupMetadata(msgspec.Struct, frozen=True):
     manifest: str = ""
     sources: dict[str, list[str]] | msgspec.UnsetType = msgspec.UNSET  # unset, it is not in the text, nor its checksum
     left_out: list[Problem] | msgspec.UnsetType = msgspec.UNSET
+    empty: list[str] | msgspec.UnsetType = msgspec.UNSET
     checksum: str = ""
 
     @property
@@ -141,6 +143,11 @@ class BackupMetadata(msgspec.Struct, frozen=True):
     def sources_of(self, kind: str) -> list[str]:
         """Return what was named for a part; nothing where that is not known."""
         return [] if self.sources is msgspec.UNSET else self.sources.get(kind, [])
+
+    def has_files(self, kind: str, source: str) -> bool:
+        """Return whether it holds a file of what was named for a part; if it does not tell, it may."""
+        part = self.parts.get(kind)
+        return (part is None or part.files > 0) and source not in (self.empty or ())
 
     def holds(self, place: str) -> bool:
         """Return whether a path that was named is in it, or one below that; if it does not tell, it may be."""

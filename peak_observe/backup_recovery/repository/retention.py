@@ -75,7 +75,8 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Retention policy: keep the newest good backup of each of the most recent hours, days, weeks … that have one.
 
     The rules apply to each part and named path by itself, as backups of the configuration must not push out those of
-    the data, nor those of one program another's. The last good backup of each part and path always stays.
+    the data, nor those of one program another's. The last good backup of each part and path always stays,
+    and so does the last good one that has a file of it.
 
     Args:
         last: How many of the newest are kept.
@@ -207,17 +208,22 @@ def _held(backup: BackupMetadata) -> list[tuple[str, str]]:
 
 
 def _keep_last_good(judged: _Judged) -> None:
-    """Keep the newest good backup of all, and of each part and path."""
+    """Keep the newest good backup of all, and of each part and path, and the newest that has a file of it."""
     good = [(backup, why) for backup, why in judged if backup.good]
     seen: set[tuple[str, str]] = set()
+    filled: set[tuple[str, str]] = set()
     for number, (backup, why) in enumerate(good):
         held = _held(backup)
         missed = [item for item in held if item not in seen]
+        more = [item for item in held if item in seen - filled and backup.has_files(*item)]
         seen.update(held)
+        filled.update(item for item in held if backup.has_files(*item))
         if number == 0:
             why.append(LAST_GOOD)
         elif missed:
             why.append(f"{LAST_GOOD} of {', '.join(_shown(missed))}")
+        if more:
+            why.append(f"{LAST_GOOD} with files of {', '.join(_shown(more))}")
 
 
 def _shown(held: list[tuple[str, str]]) -> Iterator[str]:

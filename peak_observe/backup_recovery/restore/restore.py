@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from peak_observe.backup_recovery.create.run import summary
+from peak_observe.backup_recovery.create.left_out import summary
 from peak_observe.backup_recovery.files.helper_names import BESIDE, PREFIX
 from peak_observe.backup_recovery.files.safe_read import check_is_of_file, content
 from peak_observe.backup_recovery.repository.manifest import FOLDER, STATE_FILE, Entry, Manifest, Root

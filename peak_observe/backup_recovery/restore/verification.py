@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from peak_observe.backup_recovery.create.run import summary
+from peak_observe.backup_recovery.create.left_out import summary
 from peak_observe.backup_recovery.files import sqlite
 from peak_observe.backup_recovery.files.safe_read import is_gone
 from peak_observe.backup_recovery.repository.manifest import FILE

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from peak_observe.backup_recovery import BackupMetadata, RecoveryManager
-from peak_observe.backup_recovery.create.run import SKIPPED
+from peak_observe.backup_recovery.create.left_out import RESTORING, SKIPPED, WITHOUT_FILES
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE
 from peak_observe.cli.backup import render
 from peak_observe.cli.backup.config import Settings
@@ -152,6 +152,9 @@ def _tell(made: BackupMetadata, *, as_json: bool, quiet: bool) -> None:
         for problem in made.left_out or ():
             if problem.what == SKIPPED:  # the command line knows of what it left out itself
                 render.printed(f"left out  {printable(str(problem))}")
+    for problem in made.left_out or ():
+        if problem.what in (WITHOUT_FILES, RESTORING) and not quiet:
+            note(f"left out: {problem}")
     for problem in made.problems:
         note(f"not in the backup: {problem}")
     if not made.good:

@@ -4,8 +4,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+from msgspec import UNSET
 
-from peak_observe.backup_recovery import BackupSchedule, BackupStatus, BackupType, Problem, RecoveryManager
+from peak_observe.backup_recovery import (
+    BackupSchedule,
+    BackupStatus,
+    BackupType,
+    Problem,
+    RecoveryManager,
+    RetentionPolicy,
+)
 from peak_observe.errors import BackupError
 from peak_observe.testing import ManualClock
 
@@ -114,3 +122,30 @@ def test_a_backup_of_which_all_is_left_out_is_none(tmp_path: Path, exclude: str)
     shutil.rmtree(data / "day")
     (other / "x").unlink(missing_ok=True)
     assert manager.get_backup(manager.create_backup()).good
+
+
+@pytest.mark.parametrize("how", ["emptied", "excluded"])
+def test_the_last_good_backup_with_files_of_a_folder_is_not_pruned(tmp_path: Path, how: str) -> None:
+    """A newer good one may hold nothing of it, as after an umount, and says so."""
+    data, other = tmp_path / "data", tmp_path / "other"
+    Program.write(data / "x", "x")
+    Program.write(other / "x", "x")
+    manager = RecoveryManager(tmp_path / "backups")
+    manager.data_backup.add_data_path(data)
+    manager.config_backup.add_config(other)
+    manager.create_backup()
+    full = manager.get_backup(manager.create_backup())
+    assert full.empty is UNSET
+    if how == "emptied":
+        (data / "x").rename(tmp_path / "x")
+        (data / "folder").mkdir()
+    else:
+        (other / "x").rename(other / "y")
+        manager = RecoveryManager(tmp_path / "backups", exclude=["x"])
+        manager.data_backup.add_data_path(data)
+        manager.config_backup.add_config(other)
+    for _ in range(2):
+        backup = manager.get_backup(manager.create_backup())
+        assert (backup.good, backup.empty) == (True, [str(data)])
+        assert any(str(data) in str(problem) for problem in backup.left_out)
+    assert [kept.backup for kept in manager.prune(RetentionPolicy(last=1)).keep] == [backup, full]

@@ -231,6 +231,27 @@ def test_what_is_not_good_is_judged_in_its_own_series() -> None:
     assert kept(RetentionPolicy(last=2).select(backups)) == ["b4", "b3", "b2", "b0"]
 
 
+def test_the_last_good_one_with_files_of_a_path_stays() -> None:
+    """A newer one may hold nothing of it, as of a folder whose disk is not mounted, or that is excluded as a whole."""
+    full = {kind: Part(2) for kind in ("config", "data")}
+    both = CONFIG | DATA
+    backups = [
+        *(backup(number, sources=both, parts=full) for number in range(3)),
+        *(backup(number, sources=both, parts=full, empty=["/d"]) for number in (3, 4)),
+    ]
+    assert reasons(keep_count(1).select(backups)) == {
+        "b4": ("last good", "last"),
+        "b2": ("last good with files of data /d",),
+    }
+    backups.append(backup(5, sources=DATA, parts={"data": Part(0)}))  # which tells nothing of each path
+    assert reasons(keep_count(1).select(backups)) == {
+        "b5": ("last good", "last"),
+        "b4": ("last good of config /c", "last"),
+        "b2": ("last good with files of data /d",),
+    }
+    assert kept(keep_count(1).select([*backups, backup(6, sources=both, parts=full)])) == ["b6"]
+
+
 def test_nothing_is_kept_of_nothing() -> None:
     """An empty repository."""
     assert RetentionPolicy(last=1, within=timedelta(1)).select([]) == Selection((), ())
