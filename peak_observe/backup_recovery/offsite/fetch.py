@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -28,6 +27,8 @@ from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK,
 from peak_observe.backup_recovery.repository.reading import ObservedRepository
 from peak_observe.backup_recovery.repository.repository import MANIFEST, METADATA, OWN, Repository
 from peak_observe.backup_recovery.restore.crash_recovery import settle
+from peak_observe.backup_recovery.restore.file_steps import remove_tree
+from peak_observe.backup_recovery.restore.interrupts import Interrupts
 from peak_observe.backup_recovery.restore.transaction import Transaction
 from peak_observe.errors import BackupCorruptError, BackupError, ObjectMissingError
 from peak_observe.support.loggers import logger
@@ -45,6 +46,8 @@ def temporary_repository(beside: Path | None) -> Iterator[Path]:
     """Make a folder for a repository, and remove it at the end.
 
     A restore from it that a crash cut off is brought to its end first, and the folder stays while that is not possible.
+    The first Ctrl-C ends the block, and the second one does not disturb the removal: the folder holds unencrypted what
+    the store holds encrypted.
 
     Args:
         beside: A folder on whose disk it lies if that can be written; None for the system's place.
@@ -53,13 +56,26 @@ def temporary_repository(beside: Path | None) -> Iterator[Path]:
     while place is not None and not os.path.isdir(place):  # which says no of a name that is too long, too
         place = place.parent if place.parent != place else None
     _settle_others(place or Path(tempfile.gettempdir()))
-    with ExitStack() as stack:
+    with Interrupts() as signals, ExitStack() as stack:
         folder = _new(place, stack)
         try:
             yield folder
         finally:
+            signals.settle("what was fetched is being removed")
             if _is_settled(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, and say so if it stays, as it holds unencrypted what was fetched."""
+    try:
+        remove_tree(str(folder))
+    except BaseException as error:
+        # Another process that takes it for one that is left over, as its lock is gone already, removes it as well.
+        if not (isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.ENOTEMPTY)):
+            _log.warning("%s stays, which holds unencrypted what was fetched: remove it", folder)
+        if not isinstance(error, OSError):
+            raise
 
 
 def _new(place: Path | None, stack: ExitStack) -> Path:
@@ -120,7 +136,7 @@ def _settle_others(place: Path) -> None:
             with _held(folder):
                 FetchedBackups(folder)
                 if _is_settled(folder):
-                    shutil.rmtree(folder, ignore_errors=True)
+                    _remove(folder)
 
 
 def _is_settled(folder: Path) -> bool:
@@ -149,6 +165,7 @@ class Fetch:
         self._tell = tell
         self._lock = threading.Lock()
         self._writing = threading.Lock()
+        self._ended = False
         self._sound: set[bytes] = set()
         self.problems: list[str] = []
 
@@ -238,9 +255,14 @@ class Fetch:
                 wanted.setdefault(place.object, []).append((place, entry, at))
                 at += place.length
         meter = Meter(self._tell, "fetch" if folder else "verify", len(files), sum(entry.size for entry in files))
-        with Requests() as requests:
-            for name, places in wanted.items():
-                requests.submit(_Job(self, name, places, folder, meter))
+        try:
+            with Requests() as requests:
+                for name, places in wanted.items():
+                    requests.submit(_Job(self, name, places, folder, meter))
+        finally:  # an error or Ctrl-C waits for no answer of the store, but nothing may be written from here on
+            self._ended = True
+            with self._writing:
+                pass
 
     def _pieces(self, entry: Entry) -> list[bytes]:
         return self._index.pieces(self._store.namer.of_hash(bytes.fromhex(entry.blake3))) if entry.size else []
@@ -259,6 +281,8 @@ class Fetch:
             return
         with self._writing:  # two threads that write into one folder or file wait for each other in the system
             for place, entry, at in places:
+                if self._ended:
+                    return
                 if folder is not None:
                     path, piece = f"{folder}/{decode_name(entry.stored)}", content[place.offset :][: place.length]
                     if self._is_one_piece(entry):

@@ -1,7 +1,6 @@
 """Ctrl-C in a push and in a restore, once and again: it is heard at once, and nothing is taken for good that is not."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -92,26 +91,28 @@ def test_lease_of_an_interrupted_push_ends(away, monkeypatch) -> None:
     assert away.store.verify(made, identity=away.identity)[0].ok
 
 
-def test_second_one_ends_the_removal_of_what_was_fetched(away, monkeypatch) -> None:
-    """Nothing was restored, and the next restore removes what was left."""
+def test_third_one_ends_the_removal_of_what_was_fetched(away, monkeypatch, caplog) -> None:
+    """Nothing was restored, it is said that something stays, and the next restore removes that."""
     away.pushed()
-    get, remove = ObjectStore.get, shutil.rmtree
+    get = ObjectStore.get
 
     def interrupted_get(store: ObjectStore, name: str) -> bytes:
         if name.startswith("objects/"):
             os.kill(os.getpid(), signal.SIGINT)
         return get(store, name)
 
-    def interrupted_removal(*_: object, **__: object) -> None:
+    def interrupted_removal(_: str) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert "what was fetched is being removed; Ctrl-C once more stops that in the middle" in caplog.text
         os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patched:
         patched.setattr(ObjectStore, "get", interrupted_get)
-        patched.setattr(fetch.shutil, "rmtree", interrupted_removal)
+        patched.setattr(fetch, "remove_tree", interrupted_removal)
         with pytest.raises(KeyboardInterrupt):
             away.restored()
-    assert fetch.shutil.rmtree is remove
     assert not list(away.folder.glob("restored*"))
-    assert list(away.folder.glob(f"{OFFSITE}*"))
+    (left,) = away.folder.glob(f"{OFFSITE}*")
+    assert f"{left} stays, which holds unencrypted what was fetched: remove it" in caplog.text
     assert (away.restored() / "data").is_dir()
     assert not list(away.folder.glob(f"{OFFSITE}*"))
