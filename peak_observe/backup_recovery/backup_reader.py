@@ -77,6 +77,14 @@ class BackupReader:
     _repository: Repository
     _named: Named
     _exclude: Exclude
+    _max_age: float | None
+
+    def _makes(self) -> bool:
+        """Return whether a folder becomes a repository at once: who promises backups is heard before the first one."""
+        try:
+            return self._max_age is not None or not os.listdir(self.backup_root)
+        except OSError:
+            return True
 
     def list_backups(
         self,

@@ -99,7 +99,7 @@ class RecoveryManager(BackupReader):
         self._max_age = max_age
         self._clock = clock
         self._repository = Repository(self.backup_root, label_of(name, self.backup_root), clock)
-        self._repository.configure(max_age)
+        self._repository.configure(max_age, new=self._makes())
         self._named = Named(self.config_backup, self.data_backup, self.state_snapshot, name or None)
         self._observed = self._observe(self._repository, self, self._named.sources, max_age)
         self._settle()
@@ -157,7 +157,7 @@ class RecoveryManager(BackupReader):
             # Providers are asked before the lock is taken: one that hangs must not keep others out.
             state = self._state() if request.snapshot else None
             named = RestoreOptions(kinds=(), named=self._named.roots())
-            with writing(self._repository, "make a backup", read_by(request.roots), named):
+            with writing(self._repository, "make a backup", read_by(request.roots), named, new=True):
                 run = BackupRun(self._repository, request, state)
                 beginning.over = True
                 made = run.run()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.files import sqlite, sqlite_logs
 from peak_observe.backup_recovery.files.mounts import mounted_from_elsewhere
-from peak_observe.backup_recovery.repository.repository import OWN
+from peak_observe.backup_recovery.repository.names import OWN, holds_backups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -84,7 +84,7 @@ def _below(root: str, inode: int) -> Iterator[str]:
         folder = folders.pop()
         below: list[str] = []
         yield from _in(folder, inode, below)
-        if not any(name.endswith(f"/{OWN}") for name in below):  # a repository of backups
+        if not (any(name.endswith(f"/{OWN}") for name in below) and holds_backups(folder)):
             folders += below
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from peak_observe.backup_recovery.create.skipped import without_cache
 from peak_observe.backup_recovery.files import sqlite
-from peak_observe.backup_recovery.files.copying import opened
 from peak_observe.backup_recovery.files.helper_names import HELPERS, JOURNALS, is_helper, is_journal
 from peak_observe.backup_recovery.files.helper_names import MARK as REPOSITORY_MARK
 from peak_observe.backup_recovery.files.safe_read import check_is_of_file
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 ON_ITS_WAY = "a restore has it on its way, or a crash has left it of one"
 EMPTIED = "everything in it is excluded, or in caches and repositories of backups"
 EMPTY = "there is no file in it"
-CACHE_TAG = "CACHEDIR.TAG"
-CACHE_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"  # https://bford.info/cachedir/
 _FORMAT = stat.S_IFMT(0o777_777)
 _TYPES = {stat.S_IFREG: FILE, stat.S_IFDIR: FOLDER, stat.S_IFLNK: LINK}
 
@@ -196,7 +194,7 @@ def find(
             continue
         listed, logs = _listed(folder.path, problem, tell)
         is_below = left_out is not None and folder is not named
-        entries = _without_cache(folder.path, listed, tell) if is_below else listed
+        entries = without_cache(folder.path, listed, tell) if is_below else listed
         below = folder.path[len(named.path) + 1 :]
         wanted = _without_excluded(entries or [], below, exclude)
         seen.see(listed, wanted, is_whole=entries is listed)
@@ -297,29 +295,6 @@ def _without_excluded(entries: list[os.DirEntry[str]], below: str, exclude: Excl
         for entry in entries
         if not exclude(f"{below}/{entry.name}".lstrip("/"), folder=entry.is_dir(follow_symlinks=False))
     ]
-
-
-def _without_cache(
-    folder: str, entries: list[os.DirEntry[str]], left_out: Callable[[str, str], None]
-) -> list[os.DirEntry[str]] | None:
-    """Return what to take of a folder: of a cache its tag only, of a repository not even the folder."""
-    for entry in entries:
-        if entry.name == REPOSITORY_MARK and entry.is_dir(follow_symlinks=False):
-            left_out(folder, "a repository of backups")
-            return None
-        if entry.name == CACHE_TAG and _is_cache_tag(entry.path):
-            left_out(folder, f"a cache, as its {CACHE_TAG} says")
-            return [entry]
-    return entries
-
-
-def _is_cache_tag(path: str) -> bool:
-    try:
-        descriptor, _ = opened(path)
-        with os.fdopen(descriptor, "rb") as file:
-            return file.read(len(CACHE_SIGNATURE)) == CACHE_SIGNATURE
-    except OSError:
-        return False
 
 
 def _listed(

@@ -17,7 +17,6 @@ from peak_observe.backup_recovery.repository.leftovers import (
     DRILL,
     NO_ROOM,
     OFFSITE,
-    PREFIXES,
     STAGING,
     TRASH,
     clear,
@@ -32,6 +31,7 @@ from peak_observe.backup_recovery.repository.manifest_file import (
     with_sources,
 )
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata
+from peak_observe.backup_recovery.repository.names import MANIFEST, METADATA, OWN, is_plain, own_names, stamp
 from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE, owners_rights, tighten
 from peak_observe.backup_recovery.repository.sizes import fail, size_alone, walk
 from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError, BackupUnreadableError
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from peak_observe.clock import Clock
 
 __all__ = ["DRILL", "MANIFEST", "METADATA", "OWN", "STAGING", "TRASH", "Repository", "sync_filesystem"]
-
-METADATA, MANIFEST = "metadata.json", "manifest.json"
-OWN = ".peak-observe"
 
 _log = logger("peak_observe.backup")
 
@@ -92,12 +89,18 @@ class Repository:
             return self.root
         return self.root.parent if (self.root.parent / OWN).is_dir() else None
 
-    def configure(self, max_age: float | None) -> None:
+    def configure(self, max_age: float | None, *, new: bool = True) -> None:
         """Make the folder, and note what its owner promises; where it cannot be written it can still be read.
+
+        Args:
+            max_age: The promise.
+            new: Whether a folder becomes a repository that is none yet.
 
         Raises:
             BackupError: It cannot be made.
         """
+        if not new and is_plain(f"{self.root}"):
+            return
         with owners_rights():
             self._make(self.root)
             with suppress(OSError):
@@ -162,13 +165,13 @@ class Repository:
         # read, all of it or the paths that were named, may have failed for an instant, and is tried again.
         known, found = {}, {}
         for name in self._names():
-            stamp = _stamp(f"{self.root}/{name}/{METADATA}")
+            changed = stamp(f"{self.root}/{name}/{METADATA}")
             before = self._known.get(name)
-            item = before[1] if before and before[0] == stamp else self._read(name)
+            item = before[1] if before and before[0] == changed else self._read(name)
             if item is not None:
                 found[name] = item
             if isinstance(item, BackupMetadata) and not lacks_sources(item):
-                known[name] = stamp, item
+                known[name] = changed, item
         self._known = known
         if found or not is_gone(self.own):
             self._held = str(self.root.absolute()) if found else ""
@@ -271,8 +274,12 @@ class Repository:
             raise BackupNotFoundError(backup_id, "it was removed meanwhile") from None
 
     @contextmanager
-    def writing(self, doing: str) -> Iterator[None]:
+    def writing(self, doing: str, *, new: bool = False) -> Iterator[None]:
         """Be the only one that writes; what a crash left behind is cleared first, and counted.
+
+        Args:
+            doing: What for, for the message of the second one.
+            new: Whether a folder becomes a repository that is none yet; else nothing is made in one.
 
         Raises:
             RepositoryLockedError: Somebody else is.
@@ -283,6 +290,10 @@ class Repository:
         home = self.home if self.temporary else None
         with owners_rights(), locked_if_writable(home and home / OWN / "lock", home, doing):
             self._check_mounted()
+            if not new and is_plain(f"{self.root}"):
+                with locked_if_writable(self.root, self.root, doing):
+                    yield
+                return
             self._make(self.own)
             with locked(self.own / "lock", self.root, doing):
                 self._tighten()
@@ -295,14 +306,9 @@ class Repository:
             raise BackupError(f"{self.root} has no backups any more: {mend}")
 
     def _tighten(self) -> None:
-        names = os.listdir(self.root)
-        backups = [name for name in names if self._holds(name, METADATA) or self._holds(name, MANIFEST)]
-        ours = [name for name in names if name == OWN or name.startswith(PREFIXES) or name in backups]
+        ours, backups = own_names(f"{self.root}")
         # Of a backup without a manifest only the copies themselves tell the modes that they had.
-        tighten(self.root, ours, [name for name in backups if not self._holds(name, MANIFEST)])
-
-    def _holds(self, name: str, file: str) -> bool:
-        return os.path.lexists(f"{self.root}/{name}/{file}")
+        tighten(self.root, ours, [name for name in backups if not os.path.lexists(f"{self.root}/{name}/{MANIFEST}")])
 
     def account(self, backups: Iterable[BackupMetadata] = ()) -> Account:
         """Return what the ledger says, with the runs that could not be counted in it yet.
@@ -391,10 +397,3 @@ def unusable(backup_id: str, name: str, error: Exception) -> BackupError:
     """Return the error for a file of a backup: that it cannot be read says nothing of its content."""
     problem = f"{name}: {getattr(error, 'strerror', None) or error}"
     return (BackupUnreadableError if is_no_access(error) else BackupCorruptError)(backup_id, (problem,))
-
-
-def _stamp(path: str) -> int:
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return 0

@@ -68,6 +68,8 @@ def writing(
     doing: str,
     touched: Collection[str] | None = None,
     options: RestoreOptions | None = None,
+    *,
+    new: bool = False,
 ) -> Iterator[None]:
     """Be the only one that writes; a restore that a crash cut off is undone, or carried on, first.
 
@@ -77,13 +79,14 @@ def writing(
         touched: The paths that are read or changed meanwhile, if they are known; a restore of others that cannot be
             brought to its end is told of and left.
         options: Those of a restore whose journal may lie beside its files.
+        new: Whether a folder becomes a repository that is none yet.
 
     Raises:
         RepositoryLockedError: Somebody else is.
         UnendedError: The restore cannot be brought to its end.
         BackupError: The folder cannot be made or written.
     """
-    with _told(repository, doing), repository.writing(doing):
+    with _told(repository, doing), repository.writing(doing, new=new):
         beside = beside_of(repository, options)
         _bring_to_an_end(repository, _left(repository, beside), touched, beside)
         yield

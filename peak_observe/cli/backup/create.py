@@ -11,7 +11,7 @@ from peak_observe.cli.backup import render
 from peak_observe.cli.backup.config import Settings
 from peak_observe.cli.backup.counts import counted
 from peak_observe.cli.backup.hooks import FAILED, SUCCESS, around
-from peak_observe.cli.backup.manager import note, opened, settings
+from peak_observe.cli.backup.manager import note, notes, opened, settings
 from peak_observe.cli.backup.push import pushed, tell_pushed
 from peak_observe.cli.backup.session import INCOMPLETE, progress
 from peak_observe.cli.options import AsJson, Config, ConfigFile, Data, Excluded, Manager, Only, Quiet, Repository
@@ -80,7 +80,7 @@ def create(
             ending.outcome = SUCCESS if backup.good else FAILED  # whether or not that can be told
             if sent and not hushed:
                 tell_pushed(sent)
-            _tell(backup, as_json=as_json, quiet=quiet)
+            _tell(backup, as_json=as_json, quiet=quiet, news=_newly_left_out(manager, backup))
 
 
 def _made(
@@ -143,7 +143,15 @@ def parts(manager: RecoveryManager, only: list[str] | None) -> list[str]:
     return wanted
 
 
-def _tell(made: BackupMetadata, *, as_json: bool, quiet: bool) -> None:
+def _newly_left_out(manager: RecoveryManager, made: BackupMetadata) -> list[str]:
+    """Return what a backup leaves out as a cache or a repository, where the last good one of the same did not."""
+    others = (other for other in manager.list_backups() if other.backup_id != made.backup_id)
+    last = next((other for other in others if other.good and other.sources == made.sources), None)
+    told = [str(problem) for problem in made.left_out or () if problem.what == SKIPPED]
+    return [] if last is None else [text for text in told if text not in map(str, last.left_out or ())]
+
+
+def _tell(made: BackupMetadata, *, as_json: bool, quiet: bool, news: list[str]) -> None:
     if as_json:
         render.as_json(made.to_dict())
     elif not quiet:
@@ -155,6 +163,8 @@ def _tell(made: BackupMetadata, *, as_json: bool, quiet: bool) -> None:
     for problem in made.left_out or ():
         if problem.what in (WITHOUT_FILES, RESTORING) and not quiet:
             note(f"left out: {problem}")
+    if quiet and not as_json:  # as under cron, where nobody looks at what is left out each time
+        notes(f"left out, unlike last time: {text}" for text in news)
     for problem in made.problems:
         note(f"not in the backup: {problem}")
     if not made.good:

@@ -58,11 +58,21 @@ class _CommandsManager(RecoveryManager):
 
     unended = ""
 
+    def _makes(self) -> bool:
+        return False  # only a backup makes one: a slip in --repository must leave no trace in somebody's folder
+
     def _settle(self) -> None:
         try:
             super()._settle()
         except UnendedError as error:
             self.unended = str(error)
+
+
+class _BackupsManager(_CommandsManager):
+    """Manager of the command that makes a backup."""
+
+    def _makes(self) -> bool:
+        return True
 
 
 def repository_of(found: Settings) -> tuple[Path, str | None]:
@@ -147,7 +157,7 @@ def _manager(found: Settings, *, new: bool) -> RecoveryManager:
     if not new and not folder.is_dir():
         raise UsageError(f"there is no repository {folder}: --repository, --config.file or --app names another")
     try:
-        return _CommandsManager(
+        return (_BackupsManager if new else _CommandsManager)(
             folder, name=found.name, max_age=found.max_age, exclude=found.exclude, append_only=found.append_only
         )
     except ValueError as error:

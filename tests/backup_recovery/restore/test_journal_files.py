@@ -189,7 +189,7 @@ class TestAmongFiles:
         """As one of an earlier version does, or one that somebody has made up."""
         with monkeypatch.context() as patch:
             patch.setattr(sources, "_without_helpers", lambda _, entries, __: entries)
-            patch.setattr(sources, "_without_cache", lambda _, entries, __: entries)
+            patch.setattr(sources, "without_cache", lambda _, entries, __: entries)
             backup_id = manager.create_backup(include_data=True)
         manager.restore(backup_id, data=True, restore_to=tmp_path / "out")
         names = {path.name for path in (tmp_path / "out").rglob("*")}
