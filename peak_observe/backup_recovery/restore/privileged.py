@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from peak_observe.backup_recovery.create.run import summary
+from peak_observe.backup_recovery.create.left_out import summary
 from peak_observe.backup_recovery.repository.repository import MANIFEST, METADATA
 from peak_observe.backup_recovery.restore.ownership import PRIVILEGED
 from peak_observe.backup_recovery.restore.plan import SAME
