@@ -33,7 +33,10 @@ What JSON has a form for is written in that form. The rest is an object of two f
 A zone that the host does not know when a value comes back leaves the offset, of a `Timestamp` UTC. A lone surrogate in
 a string is written as its JSON escape. Anything else is refused, and so is what holds itself, is nested deeper than 64
 levels, or has more than a million items; a `time` in a zone whose offset depends on the day; a `Series` whose index is
-not 0, 1, 2, …, which would be lost; and a dict or set of which two keys or items would come back as one.
+not 0, 1, 2, …, which would be lost; a list, dict or the like of a subclass that tells other items than it holds, of
+which one or the other would be lost; and a dict or set of which two keys or items would come back as one.
+
+A value of a subclass comes back as one of the class itself that is as much, however it writes itself.
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ import base64
 import inspect
 import math
 import re
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
@@ -65,13 +68,14 @@ MAX_INT_BITS = 1024
 # The escapes of a high and a low surrogate beside each other are how JSON writes one character.
 _WITHIN_PAIR = re.compile("(?<=[\ud800-\udbff])(?=[\udc00-\udfff])")
 
+# The methods of the types themselves, as a subclass may write itself in other ways, such as a price of two digits.
 _LEAVES: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
     (date, "date", date.isoformat),
-    (timedelta, "timedelta", msgspec.to_builtins),
-    (Decimal, "decimal", str),
-    (UUID, "uuid", str),
-    (PurePath, "path", lambda value: _text(str(value))),
-    ((bytes, bytearray, memoryview), "bytes", lambda value: base64.b64encode(value).decode()),
+    (timedelta, "timedelta", lambda value: msgspec.to_builtins(timedelta.__pos__(value))),
+    (Decimal, "decimal", Decimal.__str__),
+    (UUID, "uuid", UUID.__str__),
+    (PurePath, "path", lambda value: _text(PurePath.__str__(value))),
+    ((bytes, bytearray, memoryview), "bytes", lambda value: base64.b64encode(memoryview(value).tobytes()).decode()),
 )
 
 
@@ -127,7 +131,7 @@ class _Walk:
         if self._left < 0:
             raise ValueError("it has too many items; keep what is large in a file and back that up as data")
         while isinstance(value, Enum):
-            value = value.value
+            value = value._value_
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, str | int | float):
@@ -143,13 +147,14 @@ class _Walk:
         return self._inside(value)
 
     def _time(self, value: datetime | time) -> Any:
-        if value.tzinfo is not None and value.utcoffset() is None:
+        kind: Any = datetime if isinstance(value, datetime) else time
+        if value.tzinfo is not None and kind.utcoffset(value) is None:
             raise self._refused(f"is a time in {value.tzinfo}, whose offset depends on a day: give a datetime")
-        kind = "datetime" if isinstance(value, datetime) else "time"
-        zone = zones.name_of(value.tzinfo) if isinstance(value, datetime) else None
+        zone = zones.name_of(value.tzinfo) if kind is datetime else None
+        text = kind.isoformat(value)
         if zone is not None:
-            return _tagged("datetime.zone", [value.isoformat(), value.fold, zone])
-        return _tagged(kind + (".fold" if value.fold else ""), value.isoformat())
+            return _tagged("datetime.zone", [text, value.fold, zone])
+        return _tagged(kind.__name__ + (".fold" if value.fold else ""), text)
 
     def _inside(self, value: Any) -> Any:
         if id(value) in self._open:
@@ -164,13 +169,12 @@ class _Walk:
     def _container(self, value: Any) -> Any:
         match value:
             case list() | deque():
-                return self._items(value)
+                return self._items(value, list if isinstance(value, list) else deque)
             case tuple():
-                return _tagged("tuple", self._items(value))
+                return _tagged("tuple", self._items(value, tuple))
             case set() | frozenset():
-                # Sorted, so that the same state is the same text, whatever the seed of the hashes.
-                kind = "set" if isinstance(value, set) else "frozenset"
-                return _tagged(kind, sorted(self._items(value), key=repr))
+                kind = set if isinstance(value, set) else frozenset
+                return _tagged(kind.__name__, self._items(value, kind))
             case Mapping():
                 return self._mapping(value)
             case msgspec.Struct():
@@ -198,13 +202,35 @@ class _Walk:
                     return self.plain(found)
         raise self._refused(f"is a {kind.__module__}.{kind.__qualname__}, which JSON has no form for")
 
-    def _items(self, values: Iterable[Any]) -> list[Any]:
-        return [self._at(number, item) for number, item in enumerate(list(values))]
+    def _items(self, value: Any, kind: Any) -> list[Any]:
+        found = self._listed(value, kind)
+        if type(value).__iter__ is not kind.__iter__ and found != self._listed(kind.__iter__(value), kind):
+            raise self._differs(value, kind)
+        return found
+
+    def _listed(self, items: Iterable[Any], kind: type) -> list[Any]:
+        found = [self._at(number, item) for number, item in enumerate(list(items))]
+        # Sorted, so that the same state is the same text, whatever the seed of the hashes.
+        return sorted(found, key=repr) if kind in (set, frozenset) else found
 
     def _mapping(self, value: Mapping[Any, Any]) -> dict[str, Any]:
-        pairs = [[self._at(key, key), self._at(key, item)] for key, item in list(value.items())]
+        pairs = self._pairs(value.items())
+        if isinstance(value, dict) and type(value).items not in (dict.items, OrderedDict.items):
+            held = self._pairs(dict.items(value))
+            # In any order, which may be another one than that of the dict below it.
+            if sorted(pairs, key=repr) != sorted(held, key=repr):
+                raise self._differs(value, dict)
         as_object = {key: item for key, item in pairs if isinstance(key, str) and key != TYPE}
         return as_object if len(as_object) == len(pairs) else _tagged("dict", pairs)
+
+    def _pairs(self, items: Iterable[tuple[Any, Any]]) -> list[list[Any]]:
+        return [[self._at(key, key), self._at(key, item)] for key, item in list(items)]
+
+    def _differs(self, value: object, kind: type) -> ValueError:
+        own = f"{type(value).__module__}.{type(value).__qualname__}"
+        return self._refused(
+            f"is a {own}, which tells other items than it holds: give a {kind.__name__} of what counts"
+        )
 
     def _at(self, key: object, value: Any) -> Any:
         self._path.append(key)

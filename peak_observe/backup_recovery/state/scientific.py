@@ -21,17 +21,22 @@ NAT = "NaT"
 
 def encoded(value: object) -> tuple[str, Any] | None:
     """Return `$type` and `value` of a time of pandas or numpy, or None if it is something else."""
-    kind = type(value)
-    library = kind.__module__.partition(".")[0]
-    write = _WRITERS.get((library, kind.__name__)) if library in ("numpy", "pandas") else None
-    return None if write is None else write(value)
+    for kind in type(value).__mro__:
+        library = kind.__module__.partition(".")[0]
+        write = _WRITERS.get((library, kind.__name__)) if library in ("numpy", "pandas") else None
+        if write is not None:
+            return write(value, kind)
+    return None
 
 
 def is_labelled(value: Any) -> bool:
     """Return whether it is a Series of pandas whose index says more than the places in a list do."""
     if not isinstance(value, _loaded("pandas", "Series")):
         return False
-    return not value.index.equals(import_module("pandas").RangeIndex(len(value)))
+    index = value.index
+    # False and 0.0 equal 0.
+    plain = index.inferred_type == "integer" or not len(index)
+    return not (plain and index.equals(import_module("pandas").RangeIndex(len(index))))
 
 
 def unpacked(value: Any) -> Any:
@@ -54,23 +59,23 @@ def _loaded(library: str, name: str) -> tuple[Any, ...]:
     return () if found is None else (found,)
 
 
-def _timestamp(value: Any) -> tuple[str, Any]:
+def _timestamp(value: Any, kind: Any) -> tuple[str, Any]:
     name = zones.name_of(value.tzinfo) or getattr(value.tzinfo, "zone", None)  # the latter of pytz
     if isinstance(name, str):
-        return "pandas.timestamp.zone", [value.tz_convert("UTC").isoformat(), value.unit, name]
-    return "pandas.timestamp", [value.isoformat(), value.unit, value.fold]
+        return "pandas.timestamp.zone", [kind.isoformat(value.tz_convert("UTC")), value.unit, name]
+    return "pandas.timestamp", [kind.isoformat(value), value.unit, value.fold]
 
 
-def _timedelta(value: Any) -> tuple[str, Any]:
+def _timedelta(value: Any, _: object) -> tuple[str, Any]:
     return "pandas.timedelta", [value.asm8.astype("int64").item(), value.unit]
 
 
-def _datetime64(value: Any) -> tuple[str, Any]:
-    return "numpy.datetime64", [str(value), *_unit(value)]
+def _datetime64(value: Any, kind: Any) -> tuple[str, Any]:
+    return "numpy.datetime64", [kind.__str__(value), *_unit(value)]
 
 
-def _timedelta64(value: Any) -> tuple[str, Any]:
-    text = str(value)
+def _timedelta64(value: Any, kind: Any) -> tuple[str, Any]:
+    text = kind.__str__(value)
     return "numpy.timedelta64", [text if text == NAT else value.astype("int64").item(), *_unit(value)]
 
 
@@ -79,11 +84,11 @@ def _unit(value: Any) -> tuple[str, int]:
     return unit, count
 
 
-_WRITERS: dict[tuple[str, str], Callable[[Any], tuple[str, Any]]] = {
+_WRITERS: dict[tuple[str, str], Callable[[Any, Any], tuple[str, Any]]] = {
     ("pandas", "Timestamp"): _timestamp,
     ("pandas", "Timedelta"): _timedelta,
-    ("pandas", "NaTType"): lambda _: ("pandas.nat", None),
-    ("pandas", "NAType"): lambda _: ("pandas.na", None),
+    ("pandas", "NaTType"): lambda *_: ("pandas.nat", None),
+    ("pandas", "NAType"): lambda *_: ("pandas.na", None),
     ("numpy", "datetime64"): _datetime64,
     ("numpy", "timedelta64"): _timedelta64,
 }
