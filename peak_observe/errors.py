@@ -281,7 +281,7 @@ class RestoreCutOff(KeyboardInterrupt):
         begin = f"interrupted in the middle: {what} (see {self.journal})"
         if not self.repository:
             return f"{begin}; `{self.command}` {does}"
-        return f"{begin}; the next use of {self.repository} {does}, as does `peak-observe backup recover`"
+        return f"{begin}; the next use of {self.repository} {does}, as does `{self.command}`"
 
 
 class CircuitOpenError(PeakObserveError):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from peak_observe.backup_recovery.components import Named
 from peak_observe.backup_recovery.create.left_out import summary
 from peak_observe.backup_recovery.create.sources import Exclude
+from peak_observe.backup_recovery.repository.advice import command
 from peak_observe.backup_recovery.repository.choice import corrupt_of, lost, newest_of_each, restorable, why_none
 from peak_observe.backup_recovery.repository.manifest import FILE, Manifest, decode_name
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
@@ -323,7 +324,8 @@ class BackupReader:
             files = [item for item in found.matching((path,)) if item.entry.type == FILE]
         if len(files) != 1:
             what = f"{len(files)} files, {files[0].path} and {files[1].path} too" if files else "no file"
-            raise BackupError(f"{path!r} is {what} in {backup_id}; `peak-observe backup ls` lists what it holds")
+            lists = command("ls", self.backup_root, backup_id)
+            raise BackupError(f"{path!r} is {what} in {backup_id}; `{lists}` lists what it holds")
         entry = files[0].entry
         with self._repository.reading(backup, entry.stored):
             checked = StoredFiles(self._repository.root, head).content(entry)

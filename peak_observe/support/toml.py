@@ -8,6 +8,7 @@ import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -53,7 +54,7 @@ def read(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigError(str(path), "", f"not valid TOML: {error}") from None
     if open_to_all:
-        problem = f"anybody may change this file, and it can name programs to run: chmod o-w {path}"
+        problem = f"anybody may change this file, and it can name programs to run: chmod o-w {quote(str(path))}"
         raise ConfigError(str(path), "", problem)
     try:
         return tomllib.loads(text)

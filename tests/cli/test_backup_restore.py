@@ -365,7 +365,7 @@ def test_a_single_file_that_is_not_there_is_refused(changed) -> None:
     """And the message says what helps."""
     done = changed.run(*RESTORE, "--path", "nope.toml", "--yes")
     assert done.code == 6
-    assert done.line.endswith("; `peak-observe backup ls` lists what it holds")
+    assert re.search(r"; `peak-observe backup ls (--repository \S+ )?backup_\w+` lists what it holds$", done.line)
 
 
 def test_a_single_file_brings_its_folders(changed) -> None:

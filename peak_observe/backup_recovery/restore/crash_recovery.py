@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ from peak_observe.backup_recovery.restore.attributes import mend
 from peak_observe.backup_recovery.restore.path_checks import nearest_folder, unlisted
 from peak_observe.backup_recovery.restore.reach import is_of_drill
 from peak_observe.backup_recovery.restore.transaction import Transaction
+from peak_observe.backup_recovery.restore.ways_out import command_of, recovers
 from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLockedError
 from peak_observe.events import RestoreFinished
 from peak_observe.observers import emit
@@ -120,12 +120,12 @@ def restoring(
                 raise
             own = False
             stack.enter_context(locked_for_reading(repository.own / "lock", repository.root))
-            _look_for_stuck(repository, touched)
+            _look_for_stuck(repository, touched, beside)
         _bring_to_an_end(repository, _left(repository, beside, own=own), touched, beside)
         yield
 
 
-def _look_for_stuck(repository: Repository, touched: Collection[str] | None) -> None:
+def _look_for_stuck(repository: Repository, touched: Collection[str] | None, beside: Beside) -> None:
     """Look for journals in a repository that cannot be written: they would undo later what is restored now.
 
     Raises:
@@ -135,6 +135,7 @@ def _look_for_stuck(repository: Repository, touched: Collection[str] | None) -> 
     with suppress(OSError, ValueError):
         left += Transaction.left_behind(repository.own, strangers=[])
     for item in left:
+        item.command = beside.command
         message = f"{_NO_END}: {repository.root} cannot be written; {_way_out(item)}"
         _refuse(message, stops=touched is None or item.journal.touches(touched))
 
@@ -178,17 +179,6 @@ def beside_of(repository: Repository, options: RestoreOptions | None) -> Beside:
     places = _places(options, options.named)
     below = [place for place in _moved(repository, options) if place not in places]
     return Beside(_folders([*places, *below]), places, command_of(repository, options))
-
-
-def command_of(repository: Repository, options: RestoreOptions) -> str:
-    """Return the command that brings a restore with these options to its end, wherever its journal lies."""
-    words = [] if repository.home is None else ["--repository", str(repository.home)]
-    if options.inside is not None:
-        words += ["--to", str(options.inside)]
-    else:
-        words += [word for old, new in options.moved.items() for word in ("--map", f"{old}={new}")]
-        words += [word for root in options.named for word in (f"--{root.kind}", decode_name(root.source))]
-    return f"peak-observe backup recover {shlex.join(words)}"
 
 
 def _folders(places: Iterable[str]) -> list[Path]:
@@ -281,7 +271,9 @@ def _refuse(message: str, error: Exception | None = None, *, stops: bool) -> Non
 
 def _too_far(transaction: Transaction) -> str:
     what = f"{_NO_END}: {transaction.path} names files outside of what is named here"
-    way = "name all that it was to restore, as `peak-observe backup recover` does with --to, --map, --config and --data"
+    way = (
+        f"name all that it was to restore, as `{recovers(transaction.path)}` does with --to, --map, --config and --data"
+    )
     return f"{what}: {way}; if it is none of yours, remove it"
 
 
@@ -292,10 +284,8 @@ def _problem(error: OSError | ValueError) -> str:
 
 
 def _way_out(transaction: Transaction) -> str:
-    command = transaction.command if transaction.bound else "peak-observe backup recover"
-    return (
-        f"then run `{command}`; if that can never be, look at the files that {transaction.path} names, then remove it"
-    )
+    way = transaction.command if transaction.bound else recovers(transaction.path)
+    return f"then run `{way}`; if that can never be, look at the files that {transaction.path} names, then remove it"
 
 
 def settle(repository: Repository) -> None:

@@ -6,7 +6,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Protocol, Self
 
-from peak_observe.backup_recovery.repository.repository import OWN
+from peak_observe.backup_recovery.restore.ways_out import recovers, repository_of
 from peak_observe.errors import RestoreCutOff
 from peak_observe.support.loggers import logger
 
@@ -104,9 +104,9 @@ class CutOff:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         work = self._transaction
         if isinstance(error, KeyboardInterrupt) and work.unsettled:
+            command = work.command if work.bound else recovers(work.path)
             if work.done:
-                _log.warning("all files are restored; old ones still lie beside them: `%s` removes those", work.command)
+                _log.warning("all files are restored; old ones still lie beside them: `%s` removes those", command)
                 return
-            place = work.path.parent
-            repository = "" if work.bound else str(place.parent if place.name == OWN else place)
-            raise RestoreCutOff(repository, str(work.path), work.command, untouched=work.untouched) from error
+            repository = "" if work.bound else str(repository_of(work.path))
+            raise RestoreCutOff(repository, str(work.path), command, untouched=work.untouched) from error

@@ -9,12 +9,14 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery.files.copying import opened
 from peak_observe.backup_recovery.files.helper_names import BESIDE, PREFIX
 from peak_observe.backup_recovery.files.owners import user_name
 from peak_observe.backup_recovery.restore.journal import Journal
+from peak_observe.backup_recovery.restore.ways_out import recovers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -141,7 +143,9 @@ def _is_of_owner(path: Path) -> bool:
 def _problem(path: Path, status: os.stat_result) -> str:
     mend = "or look at the files that it names, and remove it"
     if status.st_uid == os.geteuid():
-        return f"others may write {path}, a journal of a restore: if it is yours, run `chmod 600 {path}`, {mend}"
+        what = f"others may write {path}, a journal of a restore"
+        return f"{what}: if it is yours, run `chmod 600 {quote(str(path))}`, {mend}"
     owner = user_name(status.st_uid) or f"number {status.st_uid}"
     what = f"{path} is a journal of a restore of the user {owner}, and nobody else carries it out"
-    return f"{what}: run `peak-observe backup recover` as that user, {mend}"
+    again = "the same restore again" if path.name.startswith(BESIDE) else f"`{recovers(path)}`"
+    return f"{what}: run {again} as that user, {mend}"

@@ -6,6 +6,7 @@ import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.backup_recovery.create.left_out import summary
@@ -17,7 +18,6 @@ from peak_observe.backup_recovery.repository.repository import unusable
 from peak_observe.backup_recovery.repository.stored_files import NoAccessError, StoredFiles
 from peak_observe.backup_recovery.restore import legacy
 from peak_observe.backup_recovery.restore.attributes import attribute, mend
-from peak_observe.backup_recovery.restore.crash_recovery import command_of
 from peak_observe.backup_recovery.restore.hard_links import written_through
 from peak_observe.backup_recovery.restore.layout import takes_journal, too_long, unrecorded, without_room
 from peak_observe.backup_recovery.restore.ownership import Ownership
@@ -40,6 +40,7 @@ from peak_observe.backup_recovery.restore.privileged import log_privileged, make
 from peak_observe.backup_recovery.restore.state_file import StateFile
 from peak_observe.backup_recovery.restore.transaction import Transaction
 from peak_observe.backup_recovery.restore.unchangeable import forbidden
+from peak_observe.backup_recovery.restore.ways_out import command_of
 from peak_observe.backup_recovery.state import snapshot
 from peak_observe.errors import BackupCorruptError, BackupError, BackupUnreadableError, RestoreRefusedError
 from peak_observe.support.loggers import logger
@@ -117,7 +118,6 @@ class Restore:
         temporary: bool = False,
     ) -> None:
         self._repository = repository
-        self._command = command_of(repository, options)
         self._backup_id = backup.backup_id
         self._stored = StoredFiles(repository.root, manifest, temporary=temporary)
         others = makers(repository, backup.backup_id)
@@ -127,6 +127,7 @@ class Restore:
         self.left = tuple(sorted({entry.kind for entry in manifest.entries} - set(options.kinds)))
         places = Places(manifest, options)
         self.moved = tuple(places.moved())
+        self._command = command_of(repository, options, self.moved)
         self._inside = places.inside
         # Without the folder of the repository, or room in it, the journal lies beside the files; so does that of a
         # repository which was fetched for this restore alone, where nobody would look for it.
@@ -323,7 +324,7 @@ def _open_up(error: OSError) -> str:
     for folder in Path(str(error.filename)).parents if isinstance(error, PermissionError) else ():
         with suppress(OSError):
             if not os.access(folder, os.X_OK) and folder.stat().st_uid == os.geteuid():
-                return f"; `chmod u+rwx {folder}` lets you look"
+                return f"; `chmod u+rwx {quote(str(folder))}` lets you look"
     return ""
 
 

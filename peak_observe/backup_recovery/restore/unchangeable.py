@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.repository.manifest import FOLDER
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
 _MEND = {
-    IMMUTABLE: "Operation not permitted on {0}, which is immutable: `chattr -i {0}` lets it be changed",
-    APPEND_ONLY: "Operation not permitted on {0}, which is append only: `chattr -a {0}` lets it be changed",
+    IMMUTABLE: "Operation not permitted on {0}, which is immutable: `chattr -i {1}` lets it be changed",
+    APPEND_ONLY: "Operation not permitted on {0}, which is append only: `chattr -a {1}` lets it be changed",
 }
 
 
@@ -33,13 +34,13 @@ def forbidden(actions: Sequence[Action]) -> Iterator[Refusal]:
             yield Refusal(BLOCKED, problem)
     for path in sorted(beside - set(bound)):
         if attribute(path or "/") == APPEND_ONLY:
-            yield Refusal(BLOCKED, _MEND[APPEND_ONLY].format(path))
+            yield Refusal(BLOCKED, _MEND[APPEND_ONLY].format(path, quote(path)))
 
 
 def bound_by_attribute(path: str) -> str:
     """Return the attribute that forbids changes of what is at a path, in words with the mend; empty if none does."""
     found = attribute(path)
-    return _MEND[found].format(path) if found else ""
+    return _MEND[found].format(path, quote(path)) if found else ""
 
 
 def _nearest(folder: str, missing: Collection[str]) -> str:

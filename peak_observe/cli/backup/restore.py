@@ -7,12 +7,15 @@ from collections.abc import Collection, Iterator
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
 from peak_observe.backup_recovery import BackupMetadata, RecoveryManager, RestorePlan, RestoreReport
+from peak_observe.backup_recovery.repository.advice import command
+from peak_observe.backup_recovery.repository.leftovers import OFFSITE
 from peak_observe.backup_recovery.repository.manifest import STATE_FILE
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE
 from peak_observe.backup_recovery.state.snapshot import encode
@@ -24,6 +27,7 @@ from peak_observe.cli.backup.manager import fetched, identified, latest_to_resto
 from peak_observe.cli.backup.session import INCOMPLETE, progress
 from peak_observe.cli.backup.targets import moved_paths
 from peak_observe.cli.options import (
+    DEFAULT_REPOSITORY,
     LATEST,
     AsJson,
     Config,
@@ -45,7 +49,7 @@ HELP = {
     "failed": "`latest` is the newest one that succeeded",
     "open": "or --to DIR restores into a folder of its own meanwhile",
     "blocked": "or --to DIR restores into a folder of its own",
-    "unmatched": "`peak-observe backup ls` lists what it holds",
+    "unmatched": "`{lists}` lists what it holds",
     "inner": "--map takes one of these as OLD, or a folder above it, and --path FILE restores a part of it",
     "lost": "--map OLD=NEW names another place, or --to DIR restores into a folder of its own",
     "misplaced": "--to DIR or --map OLD=NEW names another place",
@@ -222,7 +226,16 @@ def recover(
     with the options of the restore which files that was.
     """
     moved = moved_paths(to, map_, None)
-    manager = opened(settings(file, repository=repository, app=app, config=config, data=data))
+    found = settings(file, repository=repository, app=app, config=config, data=data)
+    named = to or moved or found.config or found.data
+    if named and found.app is None and not (found.repository or DEFAULT_REPOSITORY).is_dir():
+        # A restore from an off-site store leaves its journal beside the files, on a host that has no repository.
+        with TemporaryDirectory() as folder:
+            (place := Path(folder, OFFSITE)).mkdir()
+            looked = fetched(found, place).recover(restore_to=to, moved=moved)
+        render.printed(f"no restore is under way beside {', '.join(looked)}")
+        return
+    manager = opened(found)
     looked = manager.recover(restore_to=to, moved=moved)
     beside = f", nor beside {', '.join(looked)}" if looked else ""
     render.printed(f"no restore is under way in {manager.backup_root}{beside}")
@@ -256,18 +269,19 @@ def _restored(manager: RecoveryManager, name: str, **options: Any) -> RestoreRep
     try:
         return manager.restore(name, **options)
     except RestoreRefusedError as error:
-        raise _RefusedError(error) from None
+        raise _RefusedError(error, manager) from None
 
 
 class _RefusedError(RestoreRefusedError):
     """A refusal in the words of the command line."""
 
-    def __init__(self, error: RestoreRefusedError) -> None:
+    def __init__(self, error: RestoreRefusedError, manager: RecoveryManager) -> None:
         problems = tuple(problem.replace("allow_partial=True restores what there is", "") for problem in error.problems)
         super().__init__(error.backup_id, tuple(problem.rstrip("; ") for problem in problems), error.reasons)
+        self._lists = command("ls", manager.backup_root, error.backup_id)
 
     def __str__(self) -> str:
-        return "; ".join((super().__str__(), *(HELP[reason] for reason in self.reasons)))
+        return "; ".join((super().__str__(), *(HELP[reason].format(lists=self._lists) for reason in self.reasons)))
 
 
 def _ask(plan: RestorePlan, state_file: Path | None) -> None:

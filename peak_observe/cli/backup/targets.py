@@ -22,7 +22,9 @@ def moved_paths(to: Path | None, given: Iterable[str] | None, state_file: Path |
     """
     moved = {}
     for text in given or ():
-        old, equals, new = text.partition("=")
+        # A name may hold `=`: where there are several, that before an absolute path is meant.
+        old, equals, new = text.partition("=/" if text.count("=/") == 1 else "=")
+        new = f"/{new}" if equals == "=/" else new
         if not (old and equals and new):
             raise UsageError(f"--map takes OLD=NEW, as /srv/bot=/home/me/bot, not {shown(text)}")
         key = os.path.abspath(expanded("--map", old))  # noqa: PTH100 - links stay, as in the paths of a backup

@@ -88,7 +88,7 @@ def test_the_third_is_told_the_truth(
     """Files are between old and new; the error says where that stands and which command ends it."""
     before = program.picture()
     interrupting(12, 15, 18)
-    with pytest.raises(RestoreCutOff, match="`peak-observe backup recover`") as caught:
+    with pytest.raises(RestoreCutOff, match=r"`peak-observe backup recover --repository .*backups`") as caught:
         manager.restore(many, data=True)
     assert program.picture() != before
     assert caught.value.journal in str(caught.value)
@@ -109,7 +109,7 @@ def test_the_truth_is_told_also_before_the_undo_begins(
 
     monkeypatch.setattr(Interrupts, "settle", interrupted)
     interrupting(12)
-    with pytest.raises(RestoreCutOff, match="`peak-observe backup recover`"):
+    with pytest.raises(RestoreCutOff, match=r"`peak-observe backup recover --repository .*backups`"):
         manager.restore(many, data=True)
 
 

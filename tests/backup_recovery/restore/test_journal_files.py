@@ -60,7 +60,9 @@ class TestOfOthers:
     def test_it_is_told_of_and_left(self, forged: Path, manager: RecoveryManager, program: Program) -> None:
         """Also by what writes, which is refused where it has to do with the same files."""
         (backup_id,) = (backup.backup_id for backup in manager.list_backups())
-        mend = f"{forged} is a journal of a restore of the user .*run `peak-observe backup recover` as that user"
+        mend = (
+            f"{forged} is a journal of a restore of the user .*run `peak-observe backup recover --rep.*` as that user"
+        )
         acts = (
             lambda: RecoveryManager(manager.backup_root),
             manager.create_backup,

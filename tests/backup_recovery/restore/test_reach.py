@@ -15,7 +15,7 @@ from peak_observe.backup_recovery.restore.journal import Journal, Step
 
 from ..conftest import Program
 
-WAY_OUT = "then run `peak-observe backup recover`; if that can never be, look at the files that"
+WAY_OUT = "backups`; if that can never be, look at the files that"
 
 
 class Crash(BaseException):
@@ -246,8 +246,9 @@ def test_the_warning_says_whether_repository_or_target_is_to_blame(
         RecoveryManager(manager.backup_root)
     target, repository = caplog.messages[-2:]
     assert target.startswith("a restore that a crash cut off cannot be brought to its end: ")
-    assert f"{program.trades}/1.csv: Read-only file system; {WAY_OUT} {journal} names" in target
-    assert str(manager.backup_root) not in target.replace(str(journal), "")
+    assert f"{program.trades}/1.csv: Read-only file system; then run `peak-observe backup recover --rep" in target
+    assert f"{WAY_OUT} {journal} names" in target
+    assert str(manager.backup_root) not in target.replace(str(journal), "").replace(f"y {manager.backup_root}`", "")
     assert repository == (
         f"{manager.backup_root} holds the journal of a restore: cannot recover: Read-only file system "
         f"({manager.backup_root})"
