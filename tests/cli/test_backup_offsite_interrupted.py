@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,12 +34,19 @@ def place(away) -> Path:
     return away.folder
 
 
+def are_there(place: Path, pattern: str, count: int) -> bool:
+    """Return whether at least so many files are there; what is being renamed meanwhile is looked for again."""
+    with suppress(FileNotFoundError):
+        return len(list(place.glob(pattern))) >= count
+    return False
+
+
 def interrupted(place: Path, command: str, at: int, *numbers: signal.Signals, of: str = FETCHED) -> str:
     """Run a command, send signals once so many files are there, and return what it says."""
     program = [sys.executable, "-m", "peak_observe", "backup", *COMMANDS[command]]
     with subprocess.Popen(program, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         until = time.monotonic() + PATIENCE
-        while process.poll() is None and len(list(place.glob(of))) < at:
+        while process.poll() is None and not are_there(place, of, at):
             assert time.monotonic() < until
         for number in numbers:
             process.send_signal(number)
