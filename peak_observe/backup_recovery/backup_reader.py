@@ -78,14 +78,8 @@ class BackupReader:
     _repository: Repository
     _named: Named
     _exclude: Exclude
-    _max_age: float | None
-
-    def _makes(self) -> bool:
-        """Return whether a folder becomes a repository at once: who promises backups is heard before the first one."""
-        try:
-            return self._max_age is not None or not os.listdir(self.backup_root)
-        except OSError:
-            return True
+    _makes = True
+    """Whether a folder becomes a repository at once, so that what is promised is known before the first backup."""
 
     def list_backups(
         self,

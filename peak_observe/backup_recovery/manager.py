@@ -99,7 +99,7 @@ class RecoveryManager(BackupReader):
         self._max_age = max_age
         self._clock = clock
         self._repository = Repository(self.backup_root, label_of(name, self.backup_root), clock)
-        self._repository.configure(max_age, new=self._makes())
+        self._repository.configure(max_age, new=self._makes)
         self._named = Named(self.config_backup, self.data_backup, self.state_snapshot, name or None)
         self._observed = self._observe(self._repository, self, self._named.sources, max_age)
         self._settle()

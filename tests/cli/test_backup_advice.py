@@ -23,6 +23,7 @@ def staged(work, numbers):
     busy(work, numbers)
 
 def twice(interrupts, doing):
+    Interrupts.settle = settle
     settle(interrupts, doing)
     signal.raise_signal(signal.SIGINT)
     signal.raise_signal(signal.SIGINT)

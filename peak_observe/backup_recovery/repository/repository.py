@@ -31,7 +31,8 @@ from peak_observe.backup_recovery.repository.manifest_file import (
     with_sources,
 )
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata
-from peak_observe.backup_recovery.repository.names import MANIFEST, METADATA, OWN, is_plain, own_names, stamp
+from peak_observe.backup_recovery.repository.names import MANIFEST, METADATA, OWN, is_plain, own_names
+from peak_observe.backup_recovery.repository.names import stamp as _stamp
 from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE, owners_rights, tighten
 from peak_observe.backup_recovery.repository.sizes import fail, size_alone, walk
 from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError, BackupUnreadableError
@@ -165,7 +166,7 @@ class Repository:
         # read, all of it or the paths that were named, may have failed for an instant, and is tried again.
         known, found = {}, {}
         for name in self._names():
-            changed = stamp(f"{self.root}/{name}/{METADATA}")
+            changed = _stamp(f"{self.root}/{name}/{METADATA}")
             before = self._known.get(name)
             item = before[1] if before and before[0] == changed else self._read(name)
             if item is not None:

@@ -59,8 +59,15 @@ class Interrupts:
                 "%s; Ctrl-C once more stops that in the middle", self._settling or "the restore is being taken back"
             )
             return
+        self.pass_on(number, frame)
+
+    def pass_on(self, number: int, frame: FrameType | None) -> None:
+        """Let the handler of before raise: not a context around this one, which would take the third for its second."""
         handler = self._before[number]
-        handler(number, frame)  # type: ignore[operator] # only those that can be called are replaced
+        if isinstance(around := getattr(handler, "__self__", None), Interrupts):
+            around.pass_on(number, frame)
+        else:
+            handler(number, frame)  # type: ignore[operator] # only those that can be called are replaced
 
 
 class Unfinished(Protocol):

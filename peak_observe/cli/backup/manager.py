@@ -58,8 +58,7 @@ class _CommandsManager(RecoveryManager):
 
     unended = ""
 
-    def _makes(self) -> bool:
-        return False  # only a backup makes one: a slip in --repository must leave no trace in somebody's folder
+    _makes = False  # only a backup makes one: a slip in --repository must leave no trace in somebody's folder
 
     def _settle(self) -> None:
         try:
@@ -71,8 +70,7 @@ class _CommandsManager(RecoveryManager):
 class _BackupsManager(_CommandsManager):
     """Manager of the command that makes a backup."""
 
-    def _makes(self) -> bool:
-        return True
+    _makes = True
 
 
 def repository_of(found: Settings) -> tuple[Path, str | None]:
