@@ -81,6 +81,12 @@ def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("peak_observe.backup_recovery.files.sqlite.DOUBT_NS", -(10**12))
 
 
+def owner(path: Path) -> tuple[int, int, int]:
+    """Return owner, group and permissions."""
+    status = path.lstat()
+    return status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)
+
+
 def as_user(uid: int, act: Callable[[], object]) -> None:
     """Do something as another user, in a child of this process, which has to be root's."""
     read, write = os.pipe()

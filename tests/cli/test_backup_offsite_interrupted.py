@@ -44,27 +44,23 @@ def are_there(place: Path, pattern: str, count: int) -> bool:
 def interrupted(place: Path, command: str, at: int, *numbers: signal.Signals, of: str = FETCHED) -> str:
     """Run a command, send signals once so many files are there, and return what it says.
 
-    On a busy machine it may have ended before they are seen, and runs again.
+    It stands still while its files are counted, as it might have ended by then on a busy machine.
     """
-    for _ in range(5):
-        code, said = once(place, command, at, *numbers, of=of)
-        if code:
-            break
-    assert code == 130, said
-    return said
-
-
-def once(place: Path, command: str, at: int, *numbers: signal.Signals, of: str) -> tuple[int, str]:
-    """Run a command once, and return how it ended and what it said."""
     program = [sys.executable, "-m", "peak_observe", "backup", *COMMANDS[command]]
     with subprocess.Popen(program, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         until = time.monotonic() + PATIENCE
-        while process.poll() is None and not are_there(place, of, at):
+        while process.poll() is None:
+            time.sleep(0.005)
+            process.send_signal(signal.SIGSTOP)
+            if are_there(place, of, at):
+                break
+            process.send_signal(signal.SIGCONT)
             assert time.monotonic() < until
-        for number in numbers:
+        for number in (*numbers, signal.SIGCONT):
             process.send_signal(number)
         said = process.communicate(timeout=PATIENCE)[1]
-    return process.returncode, said
+    assert process.returncode == 130, said
+    return said
 
 
 @pytest.mark.parametrize("at", [200, 900])

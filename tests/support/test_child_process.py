@@ -48,7 +48,8 @@ def test_an_exit_code_is_unknown_where_another_thread_waits_for_all_children() -
     def reap() -> None:
         while not ended.is_set():
             with suppress(ChildProcessError):
-                os.waitpid(-1, 0)
+                os.waitpid(-1, os.WNOHANG)  # one that waits would take a child of the next test, if another lives long
+            time.sleep(0.0005)
 
     thread = threading.Thread(target=reap, daemon=True)
     thread.start()

@@ -9,9 +9,8 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 
 import pytest
 
@@ -27,27 +26,18 @@ from peak_observe.safety.switch_watcher import SwitchWatcher
 from peak_observe.support.timed_lock import TimedLock
 from peak_observe.support.wake_event import WakeEvent
 from peak_observe.telemetry.snapshot.writer import Settings, Writer
+from tests.resilience.retry.test_interrupts import AFTER, handlers
 
 PACKAGE = (str(Path(peak_observe.__file__).parent), contextlib.__file__, __file__)
 PRIMITIVES = ("Event.", "Condition.")
 """The parts of `threading` whose locks outlive a call; to interrupt the start of a thread is another matter."""
 PATIENCE = 10
 
-# Python looks for signals after one of these; see tests/resilience/retry/test_interrupts.py.
-AFTER = tuple(name for name in dis.opname if name.startswith(("CALL", "RESUME", "JUMP_BACKWARD", "SEND")))
-
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 class Struck(BaseException):
     """What the handler of a signal raises."""
-
-
-@cache
-def handlers(code: CodeType) -> dict[int, int]:
-    """Return where an exception goes, by the offset of the instruction that raises it."""
-    entries = dis.Bytecode(code).exception_entries
-    return {offset: entry.target for entry in entries for offset in range(entry.start, entry.end)}
 
 
 class Striker:
@@ -213,7 +203,7 @@ def test_the_file_of_a_guard(tmp_path: Path) -> None:
     assert at_every_moment(enter(file.changed), lambda _: enter(file.changed)()) > 10
 
 
-def test_the_lock_of_a_single_instance(tmp_path: Path) -> None:
+def test_the_lock_of_a_single_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is free as long as nobody knows that it was taken, save for the instant in which it changes hands."""
 
     def act() -> None:
@@ -226,12 +216,9 @@ def test_the_lock_of_a_single_instance(tmp_path: Path) -> None:
         raise Struck
 
     act()
-    InstanceLock.sign = interrupted  # type: ignore[method-assign]
-    try:
-        with pytest.raises(Struck):
-            act()
-    finally:
-        InstanceLock.sign = signing  # type: ignore[method-assign]
+    with monkeypatch.context() as patch, pytest.raises(Struck):
+        patch.setattr(InstanceLock, "sign", interrupted)
+        act()
     act()
 
 

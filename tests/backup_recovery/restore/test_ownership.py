@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from peak_observe import RecoveryManager
 from peak_observe.backup_recovery.repository.manifest import FILE, Entry, Manifest
 from peak_observe.backup_recovery.restore.ownership import Ownership
 
-from ..conftest import Program, as_user
+from ..conftest import Program, as_user, owner
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 BOT, OTHER = 1, 2  # users that every system has
@@ -23,12 +22,6 @@ BOT, OTHER = 1, 2  # users that every system has
 def tmp_path(public_path: Path) -> Path:
     """Return a folder that other users get to."""
     return public_path
-
-
-def owner(path: Path) -> tuple[int, int, int]:
-    """Return owner, group and permissions."""
-    status = path.lstat()
-    return status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)
 
 
 def manifest(users: dict[int, str], groups: dict[int, str]) -> Manifest:

@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import stat
 import subprocess
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from peak_observe import RecoveryManager
 
-from ..conftest import as_user
+from ..conftest import as_user, owner
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 BOT, OTHER = 1, 2  # users that every system has, and their groups
@@ -21,12 +20,6 @@ IN_HANDS = "{} files and folders are without setuid or setgid, as the backup is 
 def tmp_path(public_path: Path) -> Path:
     """Return a folder that other users get to."""
     return public_path
-
-
-def owner(path: Path) -> tuple[int, int, int]:
-    """Return owner, group and permissions."""
-    status = path.lstat()
-    return status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)
 
 
 GIVEN = {
